@@ -18,8 +18,9 @@
 //!    `unknown`.
 //!
 //! If the stream has partitions, all of this applies to each partition, with its legs in place of the servers. A
-//! second of the union is covered if it is covered in every partition that has begun; otherwise its cause is that of
-//! the missing partitions.
+//! second of the union is covered if it is covered in every partition that is collected in that hour, also before that
+//! partition began; otherwise its cause is that of the missing partitions. An archive begins with several connections,
+//! one for each partition: the union begins with the last of those that follow the first one at once.
 //!
 //! A connection that broke and was made again at once is not a cause if another server was connected all the time and
 //! received nothing either. At the end, each run of uncovered seconds is judged as a whole (`run`).
@@ -31,7 +32,7 @@ use super::{
     estimate::Both,
     evidence::Timeline,
     gap::{Gap, Runs, UNION},
-    part::{self, Part},
+    part::{self, AT_ONCE_MS, OfLeg, Part},
     quiet::{Silent, UNDER_WAY_MAX_MS, quiet, was_out_of_window},
     reason::Reason,
     run::{self, Why},
@@ -45,6 +46,9 @@ use crate::{
 
 /// This many seconds in a row with only belated posts count as covered, even beside an uncovered second.
 const STRAYS_S: usize = 5;
+
+/// The detail of a partition that nobody had begun to collect.
+const NOT_BEGUN: &str = "not begun yet";
 
 /// An instant that no second of any hour reaches.
 const END_OF_TIME: UtcMs = UtcMs(i64::MAX / 2);
@@ -119,13 +123,27 @@ struct OfPart<'a> {
     reasons: Vec<Vec<Option<Reason>>>,
     /// The seconds that any of its legs has posts of.
     with_posts: Vec<bool>,
-    /// The first second from which on the union needs it: the first that counts for one of its legs.
+    /// The first second that counts for one of its legs.
     begins: UtcMs,
+    /// From when on the union needs it; `None` if it begins after the hour: then nobody collects it here.
+    needed: Option<UtcMs>,
 }
 
 impl OfPart<'_> {
     fn is_missing(&self, place: usize, second: i64) -> bool {
-        seconds::counts(Some(self.begins), second) && !self.views.iter().any(|view| view.has(place))
+        let is_needed = (self.needed).is_some_and(|since| seconds::counts(Some(since), second));
+        is_needed && !self.views.iter().any(|view| view.has(place))
+    }
+
+    /// Why nobody has a second of it.
+    fn why(&self, legs: &[Leg], place: usize) -> (Cause, String) {
+        let known = self.known(legs, place);
+        let detail = match known.as_slice() {
+            [] if self.part.partition.is_some() => NOT_BEGUN.to_owned(),
+            known => union_detail(known),
+        };
+        let cause = cause::of_union(known.iter().map(|(_, reason)| reason.cause));
+        (cause, detail)
     }
 
     /// The result for each leg that had begun.
@@ -141,9 +159,7 @@ impl OfPart<'_> {
 pub fn account(given: &Given<'_>) -> Account {
     let seconds: Vec<i64> = seconds::all(given.intervals).collect();
     let began = began(given);
-    let parts: Vec<OfPart<'_>> = (part::parts(given.servers).into_iter().enumerate())
-        .map(|(number, part)| of_part(given, began, (number, part), &seconds))
-        .collect();
+    let parts = of_parts(given, began, &seconds);
     let any: Vec<bool> = (0..seconds.len())
         .map(|place| {
             parts
@@ -210,8 +226,11 @@ impl Account {
             let of_leg = |leg: usize| {
                 let begins = self.servers.get(leg).and_then(|of| of.begins);
                 let bits = of_legs.get(leg);
-                let has = bits.is_some_and(|bits| bits.get(place) == Some(&true));
-                (seconds::counts(begins, *second), has)
+                OfLeg {
+                    begins_here: seconds.last().is_some_and(|s| seconds::counts(begins, *s)),
+                    counts: seconds::counts(begins, *second),
+                    has: bits.is_some_and(|bits| bits.get(place) == Some(&true)),
+                }
             };
             let counts = seconds::counts(self.union.begins, *second);
             assert!(
@@ -222,16 +241,45 @@ impl Account {
     }
 }
 
+/// The parts, and from when on the union needs them. Twenty connections are not made in the same moment: the archive
+/// counts from when all parts that follow the first one at once have begun, and no leg before that.
+fn of_parts<'a>(given: &Given<'a>, began: Option<UtcMs>, seconds: &[i64]) -> Vec<OfPart<'a>> {
+    let of_parts = |floor: UtcMs| -> Vec<OfPart<'a>> {
+        let parts = part::parts(given.servers).into_iter().enumerate();
+        let of_part = |(number, part)| of_part(given, (began, floor), (number, part), seconds);
+        parts.map(of_part).collect()
+    };
+    let earliest = |parts: &[OfPart<'_>]| parts.iter().map(|of| of.begins).min();
+    let mut parts = of_parts(UtcMs(i64::MIN));
+    if let Some(first) = earliest(&parts) {
+        let begins = parts.iter().map(|of| of.begins);
+        let at_once = begins.filter(|begins| begins.0.saturating_sub(first.0) <= AT_ONCE_MS);
+        let floor = at_once.max().unwrap_or(first);
+        if first < floor {
+            parts = of_parts(floor);
+        }
+    }
+    let since = earliest(&parts);
+    let is_here = |begins: UtcMs| {
+        let last = seconds.last();
+        last.is_some_and(|last| seconds::counts(Some(begins), *last))
+    };
+    for of in &mut parts {
+        of.needed = since.filter(|_| is_here(of.begins));
+    }
+    parts
+}
+
 fn of_part<'a>(
     given: &Given<'a>,
-    began: Option<UtcMs>,
+    (began, floor): (Option<UtcMs>, UtcMs),
     (number, part): (usize, Part),
     seconds: &[i64],
 ) -> OfPart<'a> {
     let none = Seconds::new();
     let posts = given.posts.get(number).unwrap_or(&none);
     let beginning = beginning(given, &part, began);
-    let views = views(given, (&part, beginning), posts, seconds);
+    let views = views(given, (&part, beginning, floor), posts, seconds);
     let reasons = (0..views.len())
         .map(|leg| {
             let counts = |place: usize| {
@@ -253,6 +301,7 @@ fn of_part<'a>(
         reasons,
         with_posts,
         begins: begins.unwrap_or(beginning),
+        needed: None,
     }
 }
 
@@ -285,10 +334,10 @@ fn earliest(of: impl Iterator<Item = Option<UtcMs>>) -> Option<UtcMs> {
     all?.into_iter().min()
 }
 
-/// Each leg's hour. None begins before its part does.
+/// Each leg's hour. None begins before its part does, or before that instant.
 fn views<'a>(
     given: &Given<'a>,
-    (part, beginning): (&Part, UtcMs),
+    (part, beginning, floor): (&Part, UtcMs, UtcMs),
     posts: &Seconds,
     seconds: &[i64],
 ) -> Vec<View<'a>> {
@@ -317,7 +366,8 @@ fn views<'a>(
                 timeline
                     .first_start
                     .map_or(beginning, |start| start.max(beginning)),
-            ),
+            )
+            .max(floor),
         };
         let mut of_silent = silent(&with_posts);
         let mut found = quiet(of_silent, &with_posts, minutes);
@@ -385,9 +435,8 @@ fn gaps(legs: &[Leg], seconds: &[i64], parts: &[OfPart<'_>]) -> Vec<Gap> {
                 }
             }
             if of.is_missing(place, *second) {
-                let known = of.known(legs, place);
-                let cause = cause::of_union(known.iter().map(|(_, reason)| reason.cause));
-                missing.push((of.part.partition, cause, union_detail(&known)));
+                let (cause, detail) = of.why(legs, place);
+                missing.push((of.part.partition, cause, detail));
             }
         }
         if !missing.is_empty() {
@@ -920,7 +969,7 @@ mod tests {
         ];
         let (found, begin) = legs_of(second, false);
         assert_eq!(told(&found), [""; 0]);
-        assert_eq!(begins(&begin), [37, 40, 37, 40, 37]);
+        assert_eq!(begins(&begin), [40; 5], "not before both partitions");
         // two servers of a filtered stream, which is silent: they started a second before their connections
         let filtered: &[Begun] = &[
             ("1", 54_200, 55_346, 55, &[]),
@@ -937,6 +986,36 @@ mod tests {
         let (found, begin) = legs_of(later, false);
         assert_eq!(told(&found), ["2 46-48 not running"]);
         assert_eq!(begins(&begin), [40, 46, 40]);
+    }
+
+    #[test]
+    fn before_a_partition_was_added_its_seconds_are_missing_and_the_gap_names_it() {
+        let with = |added: &[Begun]| {
+            let legs = [&[("1.01", 39_100, 39_903, 40, &[][..])], added].concat();
+            let (found, begin) = legs_of(&legs, false);
+            let union = found.gaps.iter().filter(|gap| gap.server == UNION);
+            let told = |gap: &Gap| {
+                let (begin, end) = (gap.begin.second(), gap.end.second());
+                format!("{begin}-{end} {} {}", gap.cause, gap.detail)
+            };
+            let begin: Vec<i64> = begin.into_iter().map(|of| of.1).collect();
+            (union.map(told).collect::<Vec<_>>(), begin)
+        };
+        let half_way = &("1.02", 300_000, 300_400, 300, &[][..]);
+        let lacks = "40-300 not running partition 2 (not begun yet)";
+        assert_eq!(
+            with(&[*half_way]),
+            (vec![lacks.to_owned()], vec![40, 300, 40])
+        );
+        // a second server adds it again, and that is no beginning of the partition
+        let again = ("2.02", 400_000, 400_400, 400, &[][..]);
+        assert_eq!(with(&[*half_way, again]).0, [lacks]);
+        // connected to some seconds later, where the archive begins: one beginning, which no second is missing from
+        let soon = ("1.02", 39_200, 43_800, 44, &[][..]);
+        assert_eq!(with(&[soon]), (Vec::new(), vec![44; 3]));
+        // after the hour: nobody collects it here
+        let later = ("1.02", 700_000, 700_400, 700, &[][..]);
+        assert_eq!(with(&[later]), (Vec::new(), vec![40, 600, 40]));
     }
 
     #[test]

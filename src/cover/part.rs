@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::quiet::WARMING_UP_MS;
 use crate::segment::name::{Leg, Partition};
 
 /// A part, and the legs that it comes over.
@@ -40,15 +41,27 @@ pub fn of_legs(legs: &[Leg]) -> Vec<usize> {
     of_legs
 }
 
-/// Whether a second of the union is covered: some leg has it, in every part that has begun. `None`: none has begun. `of_leg`
-/// tells whether the second counts for a leg, and whether the leg has it.
-pub fn is_covered(parts: &[Part], of_leg: impl Fn(usize) -> (bool, bool)) -> Option<bool> {
-    let begun = parts.iter().filter_map(|part| {
-        let legs = || part.legs.iter().map(|leg| of_leg(*leg));
-        let has_begun = legs().any(|(counts, _)| counts);
-        has_begun.then(|| legs().any(|(_, has)| has))
-    });
-    begun.reduce(|all, part| all && part)
+/// Connections that are made within so long of the first one of an archive are one beginning.
+pub const AT_ONCE_MS: i64 = WARMING_UP_MS;
+
+/// What a leg is like in a second.
+#[derive(Debug, Clone, Copy)]
+pub struct OfLeg {
+    /// Whether any second of that hour counts for it: if not, it does not collect its part there.
+    pub begins_here: bool,
+    /// Whether the second counts for it.
+    pub counts: bool,
+    /// Whether it has the second.
+    pub has: bool,
+}
+
+/// Whether a second of the union is covered: some leg has it, in every part that is collected in that hour. A part that
+/// is added to others lacks what lies before its beginning. `None`: nothing has begun, so the second does not count.
+pub fn is_covered(parts: &[Part], of_leg: impl Fn(usize) -> OfLeg) -> Option<bool> {
+    let any = |part: &Part, is: fn(OfLeg) -> bool| part.legs.iter().any(|leg| is(of_leg(*leg)));
+    let counts = parts.iter().any(|part| any(part, |leg| leg.counts));
+    let mut collected = parts.iter().filter(|part| any(part, |leg| leg.begins_here));
+    counts.then(|| collected.all(|part| any(part, |leg| leg.has)))
 }
 
 #[cfg(test)]
@@ -68,12 +81,23 @@ mod tests {
         let places: Vec<Vec<usize>> = parts(&legs).into_iter().map(|part| part.legs).collect();
         assert_eq!(places, [vec![0], vec![1, 2], vec![3]]);
         assert_eq!(of_legs(&legs), [0, 1, 1, 2]);
-        // the first part is covered, the second by one of its legs, the third has not begun
+        // the first part is covered, the second by one of its legs, the third begins after the hour
         let parts = parts(&legs);
-        let mut legs = [(true, true), (true, true), (true, false), (false, false)];
-        assert_eq!(is_covered(&parts, |leg| legs[leg]), Some(true));
-        legs[1].1 = false;
-        assert_eq!(is_covered(&parts, |leg| legs[leg]), Some(false));
-        assert_eq!(is_covered(&parts, |_| (false, true)), None);
+        let of = |begins_here, counts, has| OfLeg {
+            begins_here,
+            counts,
+            has,
+        };
+        let has = of(true, true, true);
+        let mut legs = [has, has, of(true, true, false), of(false, false, false)];
+        let told = |legs: &[OfLeg; 4]| is_covered(&parts, |leg| legs[leg]);
+        assert_eq!(told(&legs), Some(true));
+        legs[1].has = false;
+        assert_eq!(told(&legs), Some(false));
+        // the third begins later in the hour
+        legs[1] = has;
+        legs[3].begins_here = true;
+        assert_eq!(told(&legs), Some(false));
+        assert_eq!(is_covered(&parts, |_| of(true, false, true)), None);
     }
 }

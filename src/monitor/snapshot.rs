@@ -13,7 +13,7 @@ use crate::{
     alarm::AlarmKind,
     config::settings::Role,
     cover::{cause::Cause, window},
-    period::{Day, Hour, Interval, Minute, UtcMs, Zone},
+    period::{Day, Hour, Minute, UtcMs, Zone},
     place::open::{OfVault, PlaceKind as _},
     schedule::{record::Run, stage::Stage},
     segment::name::{Leg, Partition, ServerId},
@@ -715,10 +715,12 @@ fn days(facts: &Facts, settled: &Settled, now: UtcMs) -> Vec<DayCoverage> {
             .collect();
         let of_server = |id: &ServerId| {
             let is_over = settled.until.get(id).is_some_and(|until| *until <= day);
-            let is_due = |hour: &&&HourFacts| !is_over || of_strip(id.as_str(), hour).0.is_some();
-            let due: Vec<&HourFacts> = known.iter().filter(is_due).copied().collect();
-            // of one that has ended nothing is missing
-            (!is_over || !due.is_empty()).then(|| strip(id.as_str(), &due))
+            // an hour that does not mention it was merged while it was not configured: as in the certificate, these
+            // seconds count in no percentage
+            let is_told = |hour: &&&HourFacts| of_strip(id.as_str(), hour).is_some();
+            let told: Vec<&HourFacts> = known.iter().filter(is_told).copied().collect();
+            let is_shown = !told.is_empty() || known.is_empty() && !is_over;
+            is_shown.then(|| strip(id.as_str(), &told))
         };
         let strips = facts.servers.keys().filter_map(of_server);
         let strips: Vec<Strip> = strips.chain([strip(UNION, &known)]).collect();
@@ -756,16 +758,14 @@ fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
             *legs.entry(leg).or_default() |= seconds.covered < seconds.seconds;
         }
     }
-    let count = legs.len().max(1) as u64;
     for hour in hours {
-        let (seconds, gaps) = of_strip(name, hour);
-        covered_s += seconds.map_or(0, |seconds| seconds.covered);
-        let begins = seconds.and_then(|seconds| seconds.begins);
-        let length = |interval: &Interval| u64::try_from(interval.seconds()).unwrap_or(0);
-        let whole: u64 = hour.intervals.iter().map(length).sum();
-        committed_s += seconds.map_or(count * whole, |seconds| seconds.seconds);
+        let Some((seconds, gaps)) = of_strip(name, hour) else {
+            continue;
+        };
+        covered_s += seconds.covered;
+        committed_s += seconds.seconds;
         for interval in &hour.intervals {
-            let mut from = interval.begin.max(begins.unwrap_or(interval.begin));
+            let mut from = interval.begin.max(seconds.begins.unwrap_or(interval.begin));
             for gap in gaps
                 .iter()
                 .filter(|gap| interval.begin < gap.end && gap.begin < interval.end)
@@ -775,9 +775,7 @@ fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
                 push(begin, end, (gap.cause.word(), &gap.partitions));
                 from = end.max(from);
             }
-            // a server that the hour does not mention had delivered nothing for it
-            let rest = if seconds.is_some() { COVERED } else { "late" };
-            push(from, interval.end, (rest, &[]));
+            push(from, interval.end, (COVERED, &[]));
         }
     }
     Strip {
@@ -792,21 +790,21 @@ fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
 
 /// The seconds and the gaps of a server, or of the union. Of a server with several legs these are the seconds of all of
 /// them, and the times in which at least one lacks something.
-fn of_strip(name: &str, hour: &HourFacts) -> (Option<SecondFacts>, Vec<GapFacts>) {
+fn of_strip(name: &str, hour: &HourFacts) -> Option<(SecondFacts, Vec<GapFacts>)> {
     let of = |id: &str| {
         let gaps = hour.gaps.iter().filter(|gap| gap.server == id);
         gaps.cloned().collect::<Vec<GapFacts>>()
     };
     if name == UNION {
-        return (Some(hour.coverage.union), of(UNION));
+        return Some((hour.coverage.union, of(UNION)));
     }
     let legs = hour.coverage.servers.iter();
     let legs: Vec<(&Leg, &SecondFacts)> = legs
         .filter(|(leg, _)| leg.server.as_str() == name)
         .collect();
     match legs[..] {
-        [] => (None, Vec::new()),
-        [(leg, seconds)] => (Some(*seconds), of(&leg.to_string())),
+        [] => None,
+        [(leg, seconds)] => Some((*seconds, of(&leg.to_string()))),
         _ => {
             let begins = legs
                 .iter()
@@ -829,7 +827,7 @@ fn of_strip(name: &str, hour: &HourFacts) -> (Option<SecondFacts>, Vec<GapFacts>
                 covered: sum(|of| of.covered),
                 begins,
             };
-            (Some(of_server), gaps)
+            Some((of_server, gaps))
         }
     }
 }
@@ -1202,22 +1200,25 @@ mod tests {
             .map(|piece| format!("{} {}", &piece.begin.to_string()[11..16], piece.what))
             .collect();
         assert_eq!(pieces, ["14:00 covered", "14:10 network", "14:20 covered"]);
-        assert_eq!(found.days[0].strips[1].pieces[0].what, "late");
-        assert_eq!(found.days[0].strips[2].covered_s, 3_500);
+        let union = &found.days[0].strips[1];
+        assert_eq!((&*union.name, union.covered_s), (UNION, 3_500));
         assert_eq!(found.days.len(), 1);
-        // of a server that has ended nothing is missing since, and what it has is shown
-        for (day, names) in [
-            ("2026-11-24", &["1", "2", UNION][..]),
-            ("2026-11-23", &["1", UNION]),
-        ] {
+        // the hours of a server that they do not mention count in no percentage: it was added later, or has ended
+        let names = |facts: &Facts, day: &str| {
             let mut settled = settled();
             let until = |id: &str| (id.parse().unwrap(), day.parse().unwrap());
             settled.until = ["1", "2"].map(until).into();
-            let found = of(&facts, &settled, at("23T16:00:00"));
+            let found = of(facts, &settled, at("23T16:00:00"));
             let strips = found.days[0].strips.iter();
-            let found: Vec<&str> = strips.map(|strip| strip.name.as_str()).collect();
-            assert_eq!(found, names, "{day}");
-        }
+            let names: Vec<String> = strips.map(|strip| strip.name.clone()).collect();
+            names.join(" ")
+        };
+        assert_eq!(names(&facts, "2026-11-24"), "1 union");
+        assert_eq!(names(&facts, "2026-11-23"), "1 union");
+        // before anything is merged, those have a place that are still to come
+        facts.vault.hours.clear();
+        assert_eq!(names(&facts, "2026-11-24"), "1 2 union");
+        assert_eq!(names(&facts, "2026-11-23"), UNION);
     }
 
     #[test]

@@ -82,10 +82,10 @@ fn covered(statement: &Statement) -> String {
         "Of their {}, {}{} by at least one server ({}).",
         plural(statement.committed, "second", "seconds"),
         plural(sum.covered, "is covered", "are covered"),
-        match &*uncollected {
+        match uncollected.is_empty() {
             _ if !statement.has_partitions() => "",
-            [] => " in every partition",
-            _ => " in every collected partition",
+            true => " in every partition",
+            false => " in every collected partition",
         },
         percent(sum.covered, statement.committed)
     );
@@ -108,12 +108,18 @@ fn covered(statement: &Statement) -> String {
         )
     };
     words.extend([" ", &missing]);
-    if !uncollected.is_empty() {
-        words.extend([format!(
-            " No server collects {} of the {} of the stream: their posts are in no second of this archive.",
-            Partition::words(&uncollected),
+    let counted = statement.counted().count();
+    for (hours, partitions) in &uncollected {
+        let which = format!(
+            "{} of the {} of the stream",
+            Partition::words(partitions),
             Sources::words_of(&statement.stream).partitions
-        )]);
+        );
+        words.extend([if hours.len() == counted {
+            format!(" No server collects {which}: their posts are in no second of this day.")
+        } else {
+            format!(" In {}, no server collected {which}.", in_hours(hours))
+        }]);
     }
     words
 }

@@ -196,7 +196,8 @@ fn of_share(name: &str, share: &Share, alone: Option<u64>) -> Vec<String> {
 fn told(statement: &Statement, rows: &[Vec<String>], words: &str) -> String {
     let covered = Sources::words_of(&statement.stream).covered("For one leg, a second");
     let words = format!(
-        "{words} For all servers together, a second is covered if each partition is covered by some server. \
+        "{words} For all servers together, a second is covered if each partition that is collected in its hour is \
+         covered by some server. \
          {covered}, for the partitions that two servers have."
     );
     let right: Vec<usize> = (1..rows.first().map_or(0, Vec::len)).collect();
@@ -256,6 +257,16 @@ fn by_partition(statement: &Statement) -> String {
     for gap in statement.gaps_of(UNION) {
         for partition in &gap.partitions {
             *nobody.entry(*partition).or_default() += u64::try_from(gap.seconds()).unwrap_or(0);
+        }
+    }
+    for (hours, partitions) in statement.uncollected() {
+        let of_hours = statement
+            .hours
+            .iter()
+            .filter(|said| hours.contains(&said.hour));
+        let seconds: u64 = of_hours.map(|said| said.coverage.union.seconds).sum();
+        for partition in partitions {
+            *nobody.entry(partition).or_default() += seconds;
         }
     }
     let mut rows = vec![row(
@@ -454,7 +465,8 @@ mod tests {
 
     #[test]
     fn partitions_that_nobody_collects_are_named() {
-        let told = |partitions| certificate::headline(&legs_of(partitions)).replace('\n', " ");
+        let of = |statement: &Statement| certificate::headline(statement).replace('\n', " ");
+        let told = |partitions| of(&legs_of(partitions));
         let all = told(20);
         assert!(
             all.contains("in every partition by") && !all.contains("No server"),
@@ -463,10 +475,42 @@ mod tests {
         let some = told(17);
         for part in [
             "in every collected partition by",
-            "No server collects partitions 18-20 of the 20 of the stream: their posts are in no second of this archive.",
+            "No server collects partitions 18-20 of the 20 of the stream: their posts are in no second of this day.",
         ] {
             assert!(some.contains(part), "{part}: {some}");
         }
+        // one that is added in hour 14, one that stopped in hour 20, and two that are in the manifests from hour 9 on, and
+        // begin after it
+        let mut added = legs_of(20);
+        for said in &mut added.hours {
+            let hour = said.hour.of_day();
+            let legs = &mut said.coverage.servers;
+            legs.retain(|leg, _| match number(leg) {
+                18 => 14 <= hour,
+                17 => hour <= 20,
+                19 | 20 => 9 <= hour,
+                _ => true,
+            });
+            let early = legs
+                .iter_mut()
+                .filter(|(leg, _)| 18 < number(leg) && hour == 9);
+            for (_, of) in early {
+                let end = said.intervals[0].end;
+                *of = Covered::of(&said.intervals, Some(end), &[false; 3_600], &[false; 3_600]);
+            }
+        }
+        let told = of(&added);
+        for part in [
+            "in every collected partition by",
+            " In hours 00-09, no server collected partitions 19-20 of the 20 of the stream.",
+            " In hours 00-13, no server collected partition 18 of the 20 of the stream.",
+            " In hours 21-23, no server collected partition 17 of the 20 of the stream.",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        let text = certificate::text(&added);
+        let row = format!("18            {} s        4", thousands(14 * 3_600));
+        assert!(text.contains(&row), "{text}");
     }
 
     #[test]

@@ -346,14 +346,28 @@ impl Statement {
         self.servers.keys().any(|leg| leg.partition.is_some())
     }
 
-    /// The partitions of the stream that no server was to collect. Whether they had posts is not known.
-    pub fn uncollected(&self) -> Vec<Partition> {
+    /// The hours that have seconds that count.
+    pub fn counted(&self) -> impl Iterator<Item = &HourSaid> {
+        let counts = |said: &&HourSaid| 0 < said.coverage.union.seconds;
+        self.hours.iter().filter(counts)
+    }
+
+    /// The partitions of the stream that no server collected, by the hours in which nobody did. Whether they had posts
+    /// is not known.
+    pub fn uncollected(&self) -> BTreeMap<Vec<Hour>, Vec<Partition>> {
+        let mut uncollected: BTreeMap<Vec<Hour>, Vec<Partition>> = BTreeMap::new();
         let all = 1..=Sources::words_of(&self.stream).partitions;
-        let is_collected =
-            |of: &Partition| self.servers.keys().any(|leg| leg.partition == Some(*of));
-        all.filter_map(Partition::new)
-            .filter(|of| !is_collected(of))
-            .collect()
+        for partition in all.filter_map(Partition::new) {
+            let lacks = |said: &&HourSaid| {
+                let mut legs = said.coverage.servers.iter();
+                !legs.any(|(leg, of)| leg.partition == Some(partition) && 0 < of.seconds)
+            };
+            let hours: Vec<Hour> = self.counted().filter(lacks).map(|said| said.hour).collect();
+            if !hours.is_empty() {
+                uncollected.entry(hours).or_default().push(partition);
+            }
+        }
+        uncollected
     }
 
     /// The gaps of a server, or of the union.

@@ -12,7 +12,7 @@ use crate::{
         cause::{self, Cause},
         estimate::{Both, estimate},
         gap::{Gap, UNION},
-        part::{self, Part},
+        part::{self, AT_ONCE_MS, OfLeg, Part},
         quiet::UNDER_WAY_MAX_MS,
         seconds::{self, Covered},
         stretch::{self, Hour},
@@ -136,8 +136,10 @@ impl Check<'_> {
         let begins = coverage.union.begins.filter(|_| 0 < coverage.union.seconds);
         let fits = match (begins, coverage.began) {
             (Some(begins), Some(began)) => {
-                // the first second of which nothing lies before it, or what was under way then
-                (-999..=UNDER_WAY_MAX_MS).contains(&(began.0 - begins.0))
+                // the first second of which nothing lies before it, or what was under way then; with partitions, the
+                // others may be connected to a little later
+                let at_once = if self.parts.len() == 1 { 0 } else { AT_ONCE_MS };
+                (-999 - at_once..=UNDER_WAY_MAX_MS).contains(&(began.0 - begins.0))
             }
             (begins, began) => begins.is_none() && began.is_none(),
         };
@@ -146,6 +148,12 @@ impl Check<'_> {
                 "the second in which the archive begins is not that of its first connection",
             );
         }
+    }
+
+    /// Whether any second of the hour counts for a leg.
+    fn begins_here(&self, of: &Bits) -> bool {
+        let last = self.seconds.last();
+        last.is_some_and(|last| seconds::counts(of.begins, *last))
     }
 
     /// Reads bitmaps, and checks what they say of themselves.
@@ -182,10 +190,11 @@ impl Check<'_> {
             let any_posts = servers.iter().any(|(_, bits)| bits.has_posts(place));
             let of_leg = |leg: usize| {
                 let bits = servers.get(leg).map(|(_, bits)| bits);
-                bits.map_or((false, false), |bits| {
-                    let has = bits.covered.get(place) == Some(&true);
-                    (seconds::counts(bits.begins, *second), has)
-                })
+                OfLeg {
+                    begins_here: bits.is_some_and(|bits| self.begins_here(bits)),
+                    counts: bits.is_some_and(|bits| seconds::counts(bits.begins, *second)),
+                    has: bits.is_some_and(|bits| bits.covered.get(place) == Some(&true)),
+                }
             };
             let has = union.covered.get(place) == Some(&true);
             let counts = seconds::counts(union.begins, *second);
@@ -337,16 +346,15 @@ impl Check<'_> {
                 let is_covered = legs
                     .clone()
                     .any(|bits| bits.covered.get(place) == Some(&true));
-                // with the first of its legs
-                let has_begun = legs
-                    .clone()
-                    .any(|bits| seconds::counts(bits.begins, second));
+                // from when on the union counts, also before the part itself began
+                let is_needed = seconds::counts(union.begins, second)
+                    && legs.clone().any(|bits| self.begins_here(bits));
                 let is_missing = match part.partition {
                     None => !union.is_no_gap(place, second),
                     Some(partition) => missing.contains(&partition),
                 };
                 fits &= if part.partition.is_some() {
-                    is_missing == (has_begun && !is_covered)
+                    is_missing == (is_needed && !is_covered)
                 } else {
                     !is_missing || !is_covered
                 };

@@ -574,6 +574,51 @@ fn a_leg_that_is_not_configured_any_more_ends_where_it_stopped() {
     assert_eq!(found.worst(), None, "{:?}", found.problems);
 }
 
+/// Of two partitions, the second is collected from 14:35 on only: in no second before that is every partition there.
+#[test]
+fn a_partition_that_is_added_is_missing_in_its_hour_and_uncollected_before() {
+    let mut site = Site::in_memory();
+    let partitions = [1, 2].map(|number| Partition::new(number).unwrap());
+    site.servers = vec![Server {
+        id: "1".parse().unwrap(),
+        role: Role::Primary,
+        host: String::new(),
+        deliver_to: None,
+        endpoint: None,
+        partitions: partitions.to_vec(),
+        until: None,
+    }];
+    for (number, begin, minutes) in [(1, "13:50", 130), (2, "14:35", 85)] {
+        let begin = at(&format!("2026-11-23T{begin}:00Z"));
+        let received = stream(number.into(), begin, minutes, 30);
+        let mut of = segments("1", &received[0]);
+        for segment in &mut of {
+            segment.name.partition = Partition::new(number);
+        }
+        site.put(&of);
+    }
+    site.merge("2026-11-23T17:30:00Z");
+    let union = |hour: &str| {
+        let manifest = site.manifest(hour);
+        let gaps = manifest.gaps.iter().filter(|gap| gap.server == "union");
+        let begins = gaps.map(|gap| {
+            let second = |at: UtcMs| at.to_string()[11..19].to_owned();
+            let numbers: Vec<u8> = gap.partitions.iter().map(|of| of.number()).collect();
+            (second(gap.begin), second(gap.end), gap.cause, numbers)
+        });
+        begins.collect::<Vec<_>>()
+    };
+    let (begin, end) = ("14:00:00".to_owned(), "14:35:00".to_owned());
+    let found = union("2026-11-23_14");
+    assert_eq!(
+        found.first(),
+        Some(&(begin, end, Cause::NotRunning, vec![2]))
+    );
+    assert!(union("2026-11-23_13").iter().all(|gap| gap.3 != [2]));
+    let found = site.verify();
+    assert_eq!(found.worst(), None, "{:?}", found.problems);
+}
+
 /// Hours in which a server did not run know its last run from one file; its posts tell how wrong its clock was.
 #[test]
 fn a_clock_that_was_wrong_before_a_crash_hides_no_hour_in_which_nothing_ran() {
