@@ -9,7 +9,8 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use twinstream::{
     config::settings::{Role, Server},
-    period::Hour,
+    cover::cause::Cause,
+    period::{Hour, UtcMs},
     segment::{
         event::{Event, What},
         name::{Partition, RunId},
