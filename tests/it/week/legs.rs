@@ -142,6 +142,15 @@ fn check_legs(
                     assert_eq!(told(&leg.to_string()), expected, "{name}: {leg} at {at}");
                 }
                 missing.extend(together.map(|cause| (part.partition, cause)));
+                // one that begins later in this hour than the other, and before that has no cause of its own
+                let counts = |part: &Lived, second: i64| {
+                    let place = usize::try_from(second).unwrap();
+                    part.posts.iter().any(|of| of[place].counts)
+                };
+                let has_begun = lived.iter().any(|part| counts(part, second));
+                if has_begun && !counts(part, second) && counts(part, begin + 3_599) {
+                    missing.push((part.partition, Cause::NotRunning));
+                }
             }
             missing.sort_unstable();
             let of_all = missing.iter().map(|(_, cause)| *cause);
