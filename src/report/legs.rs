@@ -509,7 +509,7 @@ mod tests {
             assert!(told.contains(part), "{part}: {told}");
         }
         let text = certificate::text(&added);
-        let row = format!("18            {} s        4", thousands(14 * 3_600));
+        let row = format!("18           {} s        4", thousands(14 * 3_600));
         assert!(text.contains(&row), "{text}");
     }
 
