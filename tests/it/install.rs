@@ -101,6 +101,12 @@ fn init_asks_on_a_terminal_and_again_for_what_cannot_be() {
         ("Host of the primary [", "one.example.org"),
         ("there is one server): ", "one.example.org"),
         ("is another machine", "two.example.org"),
+        (
+            "Partitions 1 to 2 that the primary collects (all, 1, …) [all]: ",
+            "0",
+        ),
+        ("collects (all, 1, …) [all]: ", ""),
+        ("Those that the secondary collects [all]: ", "2"),
         ("OSF project to publish in (empty: none): ", ""),
         ("(empty: no mail): ", "mail.example.org"),
         ("Sender's address [twinstream@", ""),
@@ -119,6 +125,7 @@ fn init_asks_on_a_terminal_and_again_for_what_cannot_be() {
         &spool,
         "timezone = \"CET\"",
         "host = \"two.example.org\"",
+        "partitions = \"2\"",
         "to = [\"me@example.org\"]",
     ] {
         assert!(written.contains(line), "{line} in {written}");
