@@ -64,7 +64,7 @@ macro_rules! kinds {
 kinds! {
     NoPosts "no_posts"
         "This server has stored no post for 60 s, or no server is connected to a partition of the stream"
-        "The alarm says what the server does by itself. Where that is not enough: start the service, or mend the reason (the other alarms say how). Look at the log and at the network. If another server gets the posts, nothing is lost; if none does, see the platform's status page"
+        "Look at the log and at the network. The alarm says what the server does by itself; where that is not enough, start the service, or mend the reason (the other alarms say how). If another server gets the posts, nothing is lost; if none does, see the platform's status page"
     Refused "refused"
         "The API refuses this server for a reason that waiting does not cure: token, access, paid volume, or a wrong address"
         "On X: `unauthorized`: check the token (`x.bearer_token_file`) and the app's access in the developer console; `usage_cap`: raise the cap or wait for the next period; `bad_request`, `not_found`: check `x.base_url`. On Bluesky: check `bluesky.endpoints`, `bluesky.collections` and the dictionary. On both: see whether there is a newer version. It asks again by itself, at growing intervals"

@@ -383,12 +383,12 @@ fn ask_for_partitions(answers: &mut Answers) -> Result<(), Failure> {
         } else {
             "this server"
         };
-        let some = if 2 < last {
+        let half = if 2 < last {
             format!("1-{}", last / 2)
         } else {
             "1".to_owned()
         };
-        let about = format!("Partitions 1 to {last} that {whose} collects (all, {some}, …)");
+        let about = format!("Partitions 1 to {last} that {whose} collects (all, {half}, …)");
         answers.partitions = Some(checked(&about, "all", check)?);
         if answers.has_secondary() && answers.secondary_partitions.is_none() {
             let same = answers.partitions.clone().unwrap_or_default();
