@@ -136,6 +136,9 @@ fn backfill_that_one_leg_was_refused_costs_no_other_leg_and_no_later_run_a_reque
     let collector = site.collect(1);
     until("four streams, and four again", || opened() == 8);
     assert_eq!(refused(), 1, "one leg asks for all");
+    // the API has answered a moment before the collector knows, and keeps it beside its work
+    let kept = site.path("server1/backfill.json");
+    until("the note", || kept.exists());
     stop(collector);
     let collector = site.collect(1);
     until("four of the next run", || opened() == 12);
