@@ -161,8 +161,7 @@ impl FetchJob<'_> {
     /// Fetches once more what was damaged here after it had been acknowledged, and was set aside: nobody announces it again.
     fn again(&self, server: &ServerId, fetched: &mut Fetched) -> Result<(), StoreError> {
         let path = acks::path(self.spool, server);
-        let withdrawn = acks::withdrawn_segments(self.disk, &path)?;
-        self.bring_to(&withdrawn, fetched)
+        self.bring_to(&acks::wanted_again(self.disk, &path)?, fetched)
     }
 
     fn keep(&self, path: &Path, arrived: &Arrived) -> io::Result<()> {

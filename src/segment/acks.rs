@@ -202,10 +202,17 @@ pub fn withdrawn(disk: &dyn Disk, path: &Path) -> io::Result<BTreeSet<Ack>> {
     Ok(withdrawn)
 }
 
-/// The segments of which one was withdrawn.
-pub fn withdrawn_segments(disk: &dyn Disk, path: &Path) -> io::Result<BTreeSet<SegmentName>> {
+/// The segments of which one was withdrawn, and none was given since.
+pub fn wanted_again(disk: &dyn Disk, path: &Path) -> io::Result<BTreeSet<SegmentName>> {
     let withdrawn = withdrawn(disk, path)?;
-    Ok(withdrawn.iter().filter_map(Ack::segment).collect())
+    let mut wanted: BTreeSet<SegmentName> = withdrawn.iter().filter_map(Ack::segment).collect();
+    if !wanted.is_empty() {
+        let given = read(disk, path, |name| wanted.contains(name))?;
+        for name in given.values().filter_map(Ack::segment) {
+            wanted.remove(&name);
+        }
+    }
+    Ok(wanted)
 }
 
 /// Withdraws all that a segment was acknowledged with, durably: its copy is not what was read back. Says whether there was
@@ -234,4 +241,37 @@ pub fn append(disk: &dyn Disk, path: &Path, acks: &[Ack]) -> io::Result<()> {
         text.push(b'\n');
     }
     disk::append_lines(disk, path, &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::disk::RealDisk;
+
+    #[test]
+    fn what_is_withdrawn_is_wanted_until_it_is_acknowledged_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(ACKS);
+        let name: SegmentName = "2_sample_20261123T1405Z_3fa9c01b_000".parse().unwrap();
+        let other: SegmentName = "2_sample_20261123T1406Z_3fa9c01b_000".parse().unwrap();
+        let acknowledge = |name: &SegmentName, at| {
+            let ack = Ack {
+                at: UtcMs(at),
+                file: format!("{name}.jsonl"),
+                sha256: Sha256::ZEROS,
+            };
+            append(&RealDisk, &path, &[ack]).unwrap();
+        };
+        let wanted = || wanted_again(&RealDisk, &path).unwrap();
+        acknowledge(&name, 1);
+        acknowledge(&other, 2);
+        assert!(wanted().is_empty());
+        for at in [3, 4] {
+            assert!(withdraw(&RealDisk, &path, &name).unwrap());
+            assert!(!withdraw(&RealDisk, &path, &name).unwrap(), "once");
+            assert!(wanted().iter().eq([&name]));
+            acknowledge(&name, at);
+            assert!(wanted().is_empty());
+        }
+    }
 }
