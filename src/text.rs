@@ -36,6 +36,23 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
+/// Things in their order, those that follow each other as one: each that is alone as `one` says it, several by the first and the
+/// last of them.
+pub fn runs<T>(
+    of: &[T],
+    follows: impl Fn(&T, &T) -> bool,
+    one: impl Fn(&T) -> String,
+    several: impl Fn(&T, &T) -> String,
+) -> Vec<String> {
+    let runs = of.chunk_by(follows);
+    let told = runs.filter_map(|run| match run {
+        [alone] => Some(one(alone)),
+        [first, .., last] => Some(several(first, last)),
+        [] => None,
+    });
+    told.collect()
+}
+
 /// A table: the first row is its head, the columns named in `right` end at the same place.
 pub fn table(rows: &[Vec<String>], right: &[usize]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

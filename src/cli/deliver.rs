@@ -149,12 +149,11 @@ fn to_store(
     }
     let now = || setup.clock.now();
     let bar = progress::bar(plan.send.len() as u64, "segments delivered");
-    let mut delivered = job
+    let delivered = job
         .carry_out(&RealDisk, &plan, &now, |_| bar.inc(1))
         .map_err(failure)?;
     bar.finish_and_clear();
-    delivered.left_behind = left_behind;
-    tell_outcome(this, &delivered, address, args.json)
+    tell_outcome(this, (&delivered, &left_behind), address, args.json)
 }
 
 fn to_folder(
@@ -185,11 +184,15 @@ fn to_folder(
     }
     let now = || setup.clock.now();
     let bar = progress::bar(plan.send.len() as u64, "segments delivered");
-    let mut delivered =
+    let delivered =
         run::carry_out(&RealDisk, &job, &plan, &now, |_| bar.inc(1)).map_err(failure)?;
     bar.finish_and_clear();
-    delivered.left_behind = left_behind;
-    tell_outcome(this, &delivered, &target.display(), args.json)
+    tell_outcome(
+        this,
+        (&delivered, &left_behind),
+        &target.display(),
+        args.json,
+    )
 }
 
 fn over_ssh(
@@ -225,12 +228,11 @@ fn over_ssh(
     }
     let now = || setup.clock.now();
     let bar = progress::bar(looked.plan.send.len() as u64, "segments delivered");
-    let mut delivered = job
+    let delivered = job
         .carry_out(&RealDisk, &looked, &now, |_| bar.inc(1))
         .map_err(failure)?;
     bar.finish_and_clear();
-    delivered.left_behind = left_behind;
-    tell_outcome(this, &delivered, target, args.json)
+    tell_outcome(this, (&delivered, &left_behind), target, args.json)
 }
 
 /// What would be done.
@@ -264,9 +266,17 @@ fn tell_plan(
     Ok(Exit::Done)
 }
 
+/// What was done.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    #[serde(flatten)]
+    delivered: &'a Delivered,
+    left_behind: &'a BTreeMap<ServerId, u64>,
+}
+
 fn tell_outcome(
     this: &Server,
-    delivered: &Delivered,
+    (delivered, left_behind): (&Delivered, &BTreeMap<ServerId, u64>),
     target: &dyn Display,
     json: bool,
 ) -> Result<Exit, Failure> {
@@ -275,10 +285,12 @@ fn tell_outcome(
         waiting,
         failed,
         deleted,
-        left_behind,
     } = delivered;
     if json {
-        output::print_json(delivered)?;
+        output::print_json(&Outcome {
+            delivered,
+            left_behind,
+        })?;
     } else if 0 < sent + failed + deleted {
         let segments = plural(*sent, "segment", "segments");
         output::print(&format!(

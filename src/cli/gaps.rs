@@ -24,7 +24,7 @@ use crate::{
     },
     period::{Day, Hour, Interval, UtcMs, Zone},
     place::{decide::Asks, s3::address::Address},
-    segment::name::Partition,
+    segment::name::{Leg, Partition},
     text::{self, plural},
     vault::{day, layout, manifest::HourSaid},
     world::disk::RealDisk,
@@ -289,20 +289,19 @@ impl Line<'_> {
         (self.of, self.cause, self.detail) == (other.of, other.cause, other.detail)
     }
 
-    /// `1`, `1.07`, `1.01-1.20`, `union`
+    /// `1`, `1.07`, `1.01-20`, `union`
     fn name(&self) -> String {
-        let leg = |partition: &Partition| format!("{}.{partition}", self.of);
-        let runs = self
-            .partitions
-            .chunk_by(|a, b| a.number() + 1 == b.number());
-        let runs = runs.filter_map(|run| match run {
-            [one] => Some(leg(one)),
-            [first, .., last] => Some(format!("{}-{last}", leg(first))),
-            [] => None,
-        });
-        match &*runs.collect::<Vec<String>>() {
-            [] => self.of.to_owned(),
-            runs => runs.join(","),
+        let of = self.of;
+        let runs = text::runs(
+            &self.partitions,
+            |a, b| a.number() + 1 == b.number(),
+            |one| format!("{of}.{one}"),
+            |first, last| format!("{of}.{first}-{last}"),
+        );
+        if runs.is_empty() {
+            of.to_owned()
+        } else {
+            runs.join(",")
         }
     }
 
@@ -315,52 +314,41 @@ impl Line<'_> {
     }
 }
 
+/// The server of a gap, which may be that of a leg; or the union.
+fn server_of(gap: &Gap) -> &str {
+    let server = gap.server.split('.').next();
+    server.unwrap_or_default()
+}
+
 /// The lines of a stream in partitions, where twenty legs may lack the same.
 fn lines(gaps: &[Gap]) -> Vec<Line<'_>> {
-    let of_gap = |gap| {
-        let Gap {
-            server,
-            begin,
-            end,
-            cause,
-            detail,
-            ..
-        }: &Gap = gap;
-        let (of, partition) = server.split_once('.').unwrap_or((server, ""));
+    fn of_gap(gap: &Gap) -> Line<'_> {
+        let leg: Option<Leg> = gap.server.parse().ok();
         Line {
-            of,
-            partitions: partition
-                .parse()
-                .ok()
-                .and_then(Partition::new)
-                .into_iter()
-                .collect(),
-            begin: *begin,
-            end: *end,
+            of: server_of(gap),
+            partitions: leg.and_then(|leg| leg.partition).into_iter().collect(),
+            begin: gap.begin,
+            end: gap.end,
             seconds: gap.seconds(),
             gaps: 1,
-            cause: *cause,
-            detail,
+            cause: gap.cause,
+            detail: &gap.detail,
         }
-    };
+    }
     let mut all: Vec<Line<'_>> = gaps.iter().map(of_gap).collect();
     // the union last, as before
     all.sort_by_key(|line| (line.of == UNION, line.of, line.begin));
     let mut alike: Vec<Line<'_>> = Vec::new();
     for line in all {
         let is_near = |a: UtcMs, b: UtcMs| a.0.abs_diff(b.0) <= NEAR_MS.unsigned_abs();
-        let mut recent = alike.iter_mut().rev();
-        let recent = recent
-            .by_ref()
+        let of_another_leg = |known: &Line<'_>| {
+            let mut partitions = line.partitions.iter();
+            !line.partitions.is_empty() && !partitions.any(|one| known.partitions.contains(one))
+        };
+        let mut recent = (alike.iter_mut().rev())
             .take_while(|known| known.of == line.of && is_near(known.begin, line.begin));
-        let found = recent.into_iter().find(|known| {
-            known.is_like(&line)
-                && is_near(known.end, line.end)
-                && !line
-                    .partitions
-                    .iter()
-                    .any(|one| known.partitions.contains(one))
-                && !line.partitions.is_empty()
+        let found = recent.find(|known| {
+            known.is_like(&line) && is_near(known.end, line.end) && of_another_leg(known)
         });
         match found {
             Some(known) => known.partitions.extend(line.partitions),
@@ -448,7 +436,7 @@ fn by_legs(gaps: &[Gap]) -> String {
     }));
     let mut totals: Vec<(&str, BTreeSet<&str>, u64, i64)> = Vec::new();
     for gap in gaps {
-        let of = gap.server.split('.').next().unwrap_or_default();
+        let of = server_of(gap);
         let place = totals.iter().position(|(known, ..)| *known == of);
         let place = place.unwrap_or_else(|| {
             totals.push((of, BTreeSet::new(), 0, 0));

@@ -119,17 +119,17 @@ impl Hook<'_> {
 #[derive(Default)]
 pub(super) struct Fetch {
     pub(super) fetched: Fetched,
-    from: Option<From>,
+    from: Option<Origin>,
 }
 
 /// From where something was fetched.
-struct From {
+struct Origin {
     store: Box<dyn Store>,
     id: PlaceId,
     servers: Vec<ServerId>,
 }
 
-impl From {
+impl Origin {
     fn job<'a>(&'a self, setup: &Setup, spool: &'a Spool) -> fetch::FetchJob<'a> {
         fetch::FetchJob {
             disk: &RealDisk,
@@ -172,7 +172,7 @@ pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<F
         tracing::info!("{address} is no spool yet: no other server has delivered to it");
         return Ok(Fetch::default());
     };
-    let from = From {
+    let from = Origin {
         id: id.clone(),
         servers: settings.ids_of(|one| matches!(one.deliver_to, Some(Target::Store(_)))),
         store: Box::new(store),

@@ -570,8 +570,8 @@ mod tests {
     use crate::{
         cover::{
             backfill::Connection,
-            evidence::Down,
-            quiet::{UNDER_WAY_MS, WARMING_UP_MS},
+            evidence::{Down, WARMING_UP_MS},
+            quiet::UNDER_WAY_MS,
         },
         segment::name::RunId,
     };
@@ -588,12 +588,7 @@ mod tests {
         Timeline {
             downs: downs.collect(),
             bytes: (0..600).filter(|second| second % 20 == 0).collect(),
-            connections: Vec::new(),
-            out_of_window: Vec::new(),
-            listened: Vec::new(),
-            flowing: Vec::new(),
-            first_start: None,
-            began: None,
+            ..Timeline::default()
         }
     }
 

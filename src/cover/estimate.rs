@@ -142,13 +142,17 @@ const fn whole(number: f64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Numbers that look random, the same for the same seed.
-    struct Dice(u64);
+    pub(in crate::cover) struct Dice(u64);
 
     impl Dice {
+        pub(in crate::cover) fn of(seed: u64) -> Self {
+            Self(seed.wrapping_mul(0x1234_5678_9abc_def1))
+        }
+
         fn next(&mut self) -> u64 {
             self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -156,15 +160,20 @@ mod tests {
             z ^ (z >> 31)
         }
 
-        fn hits(&mut self, probability: f64) -> bool {
-            (float(self.next() >> 11) / float(1 << 53)) < probability
+        /// At least 0 and below 1.
+        pub(in crate::cover) fn share(&mut self) -> f64 {
+            float(self.next() >> 11) / float(1 << 53)
+        }
+
+        pub(in crate::cover) fn hits(&mut self, probability: f64) -> bool {
+            self.share() < probability
         }
     }
 
     /// Twenty minutes with so many posts each, of which each server loses a share, and both together
     /// another; gives what two servers saw, and how many posts neither did.
     fn minutes(seed: u64, posts: u64, lose: (f64, f64), lose_both: f64) -> (Vec<Both>, u64) {
-        let mut dice = Dice(seed.wrapping_mul(0x1234_5678_9abc_def1));
+        let mut dice = Dice::of(seed);
         let mut unseen = 0;
         let minute = |_| {
             let mut both = Both {

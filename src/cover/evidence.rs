@@ -19,7 +19,6 @@ use super::{
     backfill::Connection,
     cause::Cause,
     listened::{self, Follower, Listened},
-    quiet::WARMING_UP_MS,
     reason::Reason,
 };
 use crate::{
@@ -29,6 +28,9 @@ use crate::{
         name::{RunId, SegmentName},
     },
 };
+
+/// How soon posts come after a connection is made, in ms.
+pub(super) const WARMING_UP_MS: i64 = 5_000;
 
 /// How long a stalled connection was silent before the collector gave it up: the time that it waits for a byte.
 const STALL_MS: i64 = 30_000;
@@ -55,7 +57,7 @@ impl Down {
 }
 
 /// What a server's connection was like.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Timeline {
     /// The times in which nothing came in, ascending; between them, a connection was up. Two that touch have
     /// different causes.
@@ -165,13 +167,7 @@ impl Timeline {
         };
         Self {
             downs: vec![down],
-            bytes: Vec::new(),
-            connections: Vec::new(),
-            out_of_window: Vec::new(),
-            listened: Vec::new(),
-            flowing: Vec::new(),
-            first_start: None,
-            began: None,
+            ..Self::default()
         }
     }
 

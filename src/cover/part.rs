@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::quiet::WARMING_UP_MS;
+use super::evidence::WARMING_UP_MS;
 use crate::segment::name::{Leg, Partition};
 
 /// A part, and the legs that it comes over.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{
     cause::Cause,
-    evidence::Timeline,
+    evidence::{Timeline, WARMING_UP_MS},
     rate::Rate,
     seconds,
     stretch::{self, Hour, set},
@@ -18,9 +18,6 @@ pub(super) const UNDER_WAY_MS: i64 = 10_000;
 /// If other servers have posts that did not come here, although other posts came all the time, they were under way
 /// for at most this many ms when the connection broke.
 pub const UNDER_WAY_MAX_MS: i64 = 60_000;
-
-/// How soon posts come after a connection is made, in ms.
-pub(super) const WARMING_UP_MS: i64 = 5_000;
 
 /// A quiet second must have bytes this near on both sides: keep-alives come at least every 20 s.
 pub(super) const QUIET_BYTES_NEAR_S: i64 = 25;
@@ -174,32 +171,19 @@ pub(super) fn was_out_of_window(second: i64, timeline: &Timeline) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cover::estimate::tests::Dice;
 
     const SECONDS: i64 = 3_600;
 
-    /// Numbers that look random, the same for the same seed.
-    struct Dice(u64);
-
-    impl Dice {
-        /// At least 0 and below 1.
-        fn next(&mut self) -> f64 {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            let high = u32::try_from((z ^ (z >> 31)) >> 32).unwrap();
-            f64::from(high) / 2_f64.powi(32)
+    /// How many posts a second has at that rate.
+    fn posts(dice: &mut Dice, rate: f64) -> u64 {
+        let (mut posts, mut left) = (0, dice.share());
+        let none = (-rate).exp();
+        while none < left {
+            left *= dice.share();
+            posts += 1;
         }
-
-        /// How many posts a second has at that rate.
-        fn posts(&mut self, rate: f64) -> u64 {
-            let (mut posts, mut left) = (0, self.next());
-            let none = (-rate).exp();
-            while none < left {
-                left *= self.next();
-                posts += 1;
-            }
-            posts
-        }
+        posts
     }
 
     /// An hour over one connection that stays up, at so many posts an hour. In each stretch, only one post in so many
@@ -230,14 +214,14 @@ mod tests {
             rate: impl Fn(i64) -> f64,
             losses: &[(std::ops::Range<i64>, f64)],
         ) -> Self {
-            let mut dice = Dice(seed.wrapping_mul(0x1234_5678_9abc_def1));
+            let mut dice = Dice::of(seed);
             let sent: Vec<u64> = (0..SECONDS)
-                .map(|second| dice.posts(rate(second)))
+                .map(|second| posts(&mut dice, rate(second)))
                 .collect();
             let came = |(second, sent): (i64, &u64)| {
                 let lost = losses.iter().find(|(lost, _)| lost.contains(&second));
                 let comes = lost.map_or(1.0, |(_, comes)| *comes);
-                (0..*sent).filter(|_| dice.next() < comes).count() as u64
+                (0..*sent).filter(|_| dice.hits(comes)).count() as u64
             };
             let came: Vec<u64> = (0..).zip(&sent).map(came).collect();
             let seconds: Vec<i64> = (0..SECONDS).collect();
@@ -249,14 +233,8 @@ mod tests {
                     .or_insert(0_u64) += came;
             }
             let timeline = Timeline {
-                downs: Vec::new(),
                 bytes: (-20..SECONDS + 20).collect(),
-                connections: Vec::new(),
-                out_of_window: Vec::new(),
-                listened: Vec::new(),
-                flowing: Vec::new(),
-                first_start: None,
-                began: None,
+                ..Timeline::default()
             };
             let silent = Silent {
                 seconds: &seconds,

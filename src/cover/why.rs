@@ -3,8 +3,8 @@
 
 use super::{
     cause::Cause,
-    evidence::{Down, Timeline},
-    quiet::{QUIET_BYTES_NEAR_S, UNDER_WAY_MAX_MS, UNDER_WAY_MS, WARMING_UP_MS},
+    evidence::{Down, Timeline, WARMING_UP_MS},
+    quiet::{QUIET_BYTES_NEAR_S, UNDER_WAY_MAX_MS, UNDER_WAY_MS},
     rate::{Rate, Silence},
     reason::Reason,
     run::Why,

@@ -1,7 +1,7 @@
 //! One delivery to a folder: plan, send one segment after the other, acknowledge, delete what is settled.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -58,8 +58,6 @@ pub struct Delivered {
     pub failed: u64,
     /// Segments deleted here, long after they were acknowledged.
     pub deleted: u64,
-    /// Sealed segments here of servers whose ids this machine once had; they are not delivered.
-    pub left_behind: BTreeMap<ServerId, u64>,
 }
 
 /// What is said where nothing looks like one.

@@ -16,7 +16,7 @@ use crate::{
     period::{Day, Hour},
     segment::name::Partition,
     source::{Sources, Words},
-    text::{percent, plural, table, thousands, wrapped},
+    text::{self, percent, plural, table, thousands, wrapped},
     vault::{
         deleted::Why,
         manifest::{self, ByWord, Conflicts},
@@ -169,13 +169,13 @@ pub fn headline(statement: &Statement) -> String {
 
 /// `00-12, 15`
 pub fn ranges(hours: &[Hour]) -> String {
-    let runs = hours.chunk_by(|a, b| a.0 + 1 == b.0);
-    let told = runs.filter_map(|run| match run {
-        [one] => Some(format!("{:02}", one.of_day())),
-        [first, .., last] => Some(format!("{:02}-{:02}", first.of_day(), last.of_day())),
-        [] => None,
-    });
-    told.collect::<Vec<String>>().join(", ")
+    let runs = text::runs(
+        hours,
+        |a, b| a.0 + 1 == b.0,
+        |one| format!("{:02}", one.of_day()),
+        |first, last| format!("{:02}-{:02}", first.of_day(), last.of_day()),
+    );
+    runs.join(", ")
 }
 
 /// The table of what each server, and all together, have.

@@ -8,7 +8,7 @@ use crate::{
     cover::gap::{Gap, UNION},
     segment::name::{Leg, Partition, ServerId},
     source::Sources,
-    text::{percent, plural, table, thousands, wrapped},
+    text::{self, percent, plural, table, thousands, wrapped},
 };
 
 /// Up to this many legs, or servers, are reported one by one.
@@ -32,13 +32,13 @@ pub(super) struct Alike<'a> {
 impl Alike<'_> {
     /// `1`, `1.07`, `1.01-1.20`, `1.01-1.06, 1.08`
     pub(super) fn name(&self) -> String {
-        let runs = self.legs.chunk_by(|a, b| number(a) + 1 == number(b));
-        let told = runs.filter_map(|run| match run {
-            [one] => Some(one.to_string()),
-            [first, .., last] => Some(format!("{first}-{last}")),
-            [] => None,
-        });
-        told.collect::<Vec<String>>().join(", ")
+        let runs = text::runs(
+            &self.legs,
+            |a, b| number(a) + 1 == number(b),
+            ToString::to_string,
+            |first, last| format!("{first}-{last}"),
+        );
+        runs.join(", ")
     }
 
     /// The subject of a sentence: `Server 1`, `Each of the legs 1.01-1.20`.

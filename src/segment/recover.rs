@@ -291,18 +291,15 @@ pub fn past(
         let number = runs.number(name.run);
         (number, name.minute, name.part)
     });
-    let number_of = |last: &&SegmentName| {
-        let seal = read_seal(disk, &last.paths(spool), last);
-        seal.map_or_else(|| runs.number(last.run), |seal| Some(seal.run_number))
-    };
-    let mut past = Past {
-        run_number: names.last().map(|last| number_of(last).unwrap_or(0)),
-        ..Past::default()
-    };
+    let mut past = Past::default();
     for name in names.into_iter().rev() {
         let paths = name.paths(spool);
-        let arrival = read_seal(disk, &paths, name).and_then(|seal| seal.last_arrival);
-        let Some(arrival) = arrival else {
+        let seal = read_seal(disk, &paths, name);
+        past.run_number = past.run_number.or_else(|| {
+            let sealed = seal.as_ref().map(|seal| seal.run_number);
+            Some(sealed.or(runs.number(name.run)).unwrap_or(0))
+        });
+        let Some(arrival) = seal.and_then(|seal| seal.last_arrival) else {
             continue;
         };
         if past.last_line.is_none() {

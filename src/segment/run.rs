@@ -50,8 +50,7 @@ pub fn path(spool: &Path, leg: &Leg) -> PathBuf {
 
 /// Whether a file of this name keeps the runs of a leg.
 pub fn is_kept_in(name: &str) -> bool {
-    let rest = name.strip_prefix("runs.");
-    rest.is_some_and(|rest| rest == "json" || rest.strip_suffix(".json").is_some())
+    name.starts_with("runs.") && name.strip_suffix(".json").is_some()
 }
 
 impl Runs {
