@@ -4,9 +4,10 @@
 //! stretches from the begin of a silence to the end of a later one are judged, too. If k of a stretch's m seconds have
 //! posts and e have none, that happens by chance with a probability of at most e^-D, where
 //! D = e · λ - e · ln(m / e) - k · ln(m · q / k) if posts come at λ a second and a second has some with probability q
-//! (Chernoff's bound). It is surprising if D ≥ 15 + k. The k is for the choice of the stretch, which nobody has made beforehand: all that can be chosen together
-//! are surprising hardly more often than silences are (1 + e^-1 + e^-2 + … < 1.6). And posts do not come evenly: a
-//! stretch in which a third of those expected come is never surprising.
+//! (Chernoff's bound). It is surprising if D ≥ 15 + k. The k is for the choice of the stretch, which nobody has made
+//! beforehand: all that can be chosen together are surprising hardly more often than silences are
+//! (1 + e^-1 + e^-2 + … < 1.6). And posts do not come evenly: a stretch in which a third of those expected come is
+//! never surprising.
 //!
 //! The rate is that of the seconds beside the stretch, block by block for as long as it lasts, before it and after it;
 //! the slowest block counts. So nothing is missing beside a burst, or where posts become rarer and stay so. If one side

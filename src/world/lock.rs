@@ -1,4 +1,5 @@
-//! One lock per data directory and stage: `<data_dir>/<stage>.lock`; and one of each folder that only one process may write to.
+//! One lock per data directory and stage: `<data_dir>/<stage>.lock`; and one for each folder that only one process may write
+//! to.
 //!
 //! `flock` on an open file, so it dies with its holder. The file's content (process id, host,
 //! start) is only for the message to a person and is never trusted.
