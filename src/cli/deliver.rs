@@ -95,8 +95,8 @@ pub(super) fn target_of(this: &Server) -> Option<&Target> {
 pub(super) fn of_left_behind(this: &Server, server: &ServerId, count: u64) -> (String, String) {
     let segments = plural(count, "sealed segment", "sealed segments");
     let what = format!(
-        "{segments} of server {server}, which this machine was once, lie in this spool, but only those of server {} \
-         are delivered",
+        "this spool also holds {segments} of server {server}, a former id of this machine; only those of server {} are \
+         delivered",
         this.id
     );
     let hint = format!(

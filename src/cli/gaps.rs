@@ -39,7 +39,7 @@ Examples:
   twinstream gaps --since 2026-11-23_14 --csv            from that hour on
   twinstream gaps --since 2026-11-23T14:05:09Z --json
 
-`union` are the gaps that no server covers. Gaps are cut at --since and --until, and joined across
+`union` marks what no server covers. Gaps are cut at --since and --until, and joined across
 hours and days. Only committed hours are listed; a `late` gap closes once the late data has arrived
 and is merged. A vault in an object store is read there; if the store does not answer, the copy on
 this machine is read.")]

@@ -49,8 +49,8 @@ makes a new revision. Running it twice changes nothing. Input that cannot be use
 never deleted.
 
 Without --hour, it also takes out once a day what people have deleted on Bluesky ([bluesky]
-honour_deletions), compresses merged raw data, and deletes it after [merge] keep_raw, but only if
-it has read the hours made from it again and found them undamaged.
+honour_deletions), compresses merged raw data, and deletes it after [merge] keep_raw, once the
+hours made from it were read again and found undamaged.
 
 If spool and vault are in an object store, any number of machines may merge at the same time: an
 hour that one has committed is not committed again by another. --share I/N splits the hours among N
@@ -66,7 +66,7 @@ pub(crate) struct MergeArgs {
     /// Only the hours of the I-th of N tasks
     #[arg(long, value_name = "I/N", conflicts_with = "hours")]
     share: Option<Share>,
-    /// Only say what would be merged (with the vault in an object store: of what is already fetched)
+    /// Only say what would be merged (with the vault in an object store, only from what is already fetched)
     #[arg(long)]
     dry_run: bool,
     /// Print the result as JSON

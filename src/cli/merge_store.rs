@@ -83,8 +83,8 @@ impl Merger<'_> {
                 alarm!(
                     AlarmKind::DeltaLog,
                     "",
-                    "{why}\n  hint: hours are committed all the same, but readers of the Delta Lake table do not see them, and \
-                     posts.parquet that was deleted on request is missing for them"
+                    "{why}\n  hint: hours are still committed, but readers of the Delta Lake table do not see them, and miss \
+                     each posts.parquet that was deleted on request"
                 );
                 self.log_stops.set(true);
                 Ok(())

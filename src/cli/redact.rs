@@ -73,7 +73,8 @@ pub(crate) struct RedactArgs {
     /// All posts of the author with this id, now and later (repeatable)
     #[arg(long = "author", value_name = "ID")]
     authors: Vec<String>,
-    /// Take out now, not once a day, the posts that were deleted on the platform or whose account is gone
+    /// Take out now what is otherwise taken out once a day: posts that were deleted on the platform, or whose account
+    /// is gone
     #[arg(long, conflicts_with_all = ["ids", "authors", "reason", "dry_run"])]
     deleted: bool,
     /// The reason, which the manifests record

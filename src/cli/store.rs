@@ -282,7 +282,7 @@ pub(crate) fn failure(why: &StoreError) -> Failure {
         ),
         StoreError::Refused { .. } => (
             Exit::Configuration,
-            "is the bucket there, may this access key read, write and list in it, was what lies there written with keys of the same account, and are s3.region and the clock right?",
+            "does the bucket exist, and may this access key read, write and list in it? Were the files there written with keys of the same account? Are s3.region and the clock right?",
         ),
         _ => (Exit::Failed, "the next turn resumes where this one stopped"),
     };

@@ -35,7 +35,7 @@ Examples:
 
 The authority ([witness] tsa, RFC 3161) gets the SHA-256 of the ledger's last line and nothing
 else. Its answer is kept in the vault's folder witness/ if it stamps that hash, answers this very
-request, and is signed by a certificate for time-stamping for which the one in tsa_ca_file vouches.
+request, and is signed with a time-stamping certificate that tsa_ca_file vouches for.
 Since each line has the hash of the one before, the stamp covers the whole ledger up to that line,
 and every manifest that the ledger names. `publish` uploads it, `verify` checks it, and so does
   openssl ts -verify -digest SHA256 -in witness/ledger_…tsr -CAfile CA.pem")]

@@ -373,7 +373,7 @@ fn receiving(now: UtcMs, link: &Link, last_line: Option<UtcMs>) -> Vec<(AlarmKin
 const fn goes_on(waits: Option<Why>) -> &'static str {
     match waits {
         Some(Why::UsageCap | Why::Unauthorized | Why::BadRequest | Why::NotFound) => {
-            "it asks again at growing intervals, which helps only once the reason is mended"
+            "it asks again at growing intervals, which helps only once the reason is fixed"
         }
         Some(Why::NoRules) => "it asks again every minute, which helps only once there are rules",
         Some(Why::DiskFull) => "it goes on once there is room on the disk",

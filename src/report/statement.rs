@@ -193,7 +193,7 @@ pub enum NoStatement {
     #[error(transparent)]
     Zone(#[from] UnknownZone),
     /// A manifest whose UTC time is not that of its hour.
-    #[error("the manifest of {0} has not the UTC time of that hour in {1}")]
+    #[error("the UTC time in the manifest of {0} is not that of this hour in {1}")]
     Intervals(Hour, String),
 }
 

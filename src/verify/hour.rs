@@ -190,7 +190,7 @@ fn check_books(path: &Path, manifest: &Manifest, problems: &mut Problems) {
     if !manifest.balances() {
         problems.wrong(
             path,
-            "the books do not balance: lines are not posts, duplicates, rejected and deleted lines",
+            "the books do not balance: the lines are not the sum of posts, duplicates, rejected and deleted lines",
         );
     }
     let Counts { servers, total } = &manifest.counts;

@@ -14,7 +14,7 @@ const REAL_MIN: Duration = Duration::from_secs(3);
 
 /// No certificates: https cannot be verified.
 #[derive(Debug, thiserror::Error)]
-#[error("this machine has no certificates to verify the other side's with: {0}")]
+#[error("this machine has no certificates with which to verify the other side: {0}")]
 pub struct NoCertificates(String);
 
 /// How long a call may take.

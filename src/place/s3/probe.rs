@@ -60,7 +60,7 @@ pub enum ProbeError {
         place: String,
     },
     /// A read does not give what was written.
-    #[error("{place} does not give at once what was written to it")]
+    #[error("{place} does not return at once what was written to it")]
     ReadsLate {
         /// Which place.
         place: String,
