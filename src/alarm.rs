@@ -4,6 +4,9 @@
 //! [`alarm!`](crate::alarm) writes the log line of one, and is the only way to write an error there:
 //! a string cannot stand where the kind is meant, and an error without a kind is refused by
 //! `tests/it/tidy.rs`. What a stage says this way is an alarm on the page until a run of it no longer says so.
+//!
+//! A new kind is added here and in the table of `docs/operations.md` (a test compares them). If no stage raises it, but
+//! the service sees it in the picture of the state, `monitor/alarm.rs` decides when it begins and ends.
 
 use serde::{Deserialize, Serialize};
 

@@ -10,7 +10,7 @@ use twinstream::{
         event::{Event, What},
         line::{self, PROGRAM},
         name::{Leg, RunId},
-        run::Run,
+        runs::Run,
         writer::{Lines, Writer},
     },
     simulate::{

@@ -9,7 +9,7 @@ use crate::{
     period::UtcMs,
     report::statement::{OfCause, Share, Statement},
     segment::name::ServerId,
-    vault::deleted::Why,
+    vault::deleted::LeftOut,
 };
 
 /// The sums of a day, or of many.
@@ -62,7 +62,7 @@ impl DaySum {
     /// Of a day.
     pub fn of(statement: &Statement) -> Self {
         let Share { sum, books, .. } = &statement.union;
-        let deletions = |why: Why| {
+        let deletions = |why: LeftOut| {
             let records = statement.deletions.get(why.word());
             records.copied().unwrap_or(0)
         };
@@ -86,8 +86,8 @@ impl DaySum {
                 high: estimate.high,
             }),
             removed: statement.redactions.values().sum(),
-            deleted: deletions(Why::Deleted) + deletions(Why::Account),
-            held: deletions(Why::Held),
+            deleted: deletions(LeftOut::Deleted) + deletions(LeftOut::Account),
+            held: deletions(LeftOut::Held),
         }
     }
 

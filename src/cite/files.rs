@@ -1,4 +1,5 @@
-//! Which text each of the files has. Pure.
+//! Which text each of the files to cite by has. Pure. A new one begins in `vault/public.rs` (`RootFile`), where its name
+//! and its being public are decided; `verify/cite.rs` makes all of them again.
 
 use super::{
     citation, croissant, datacite, datapackage, dataset_page, description::Description, ro_crate,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::settings::{Role, Server},
-    monitor::text,
+    monitor::plain_text,
     place::{
         decide::Asks,
         open::{NotHere, OfSpool, OfVault, Place, PlaceKind, Unopened},
@@ -254,7 +254,7 @@ fn disk(setup: &Setup) -> Vec<Finding> {
         ),
         Some(days) => ok(
             "disk",
-            format!("{shown}, which will last {}", text::of_days(days)),
+            format!("{shown}, which will last {}", plain_text::of_days(days)),
         ),
         None => ok(
             "disk",

@@ -20,7 +20,7 @@ use crate::{
     config::{
         file::{self, Written},
         rehearsal,
-        resolve::{self, Me},
+        resolve::{self, ThisMachine},
         settings::{Server, Settings},
     },
     period::{Day, Hour, UtcMs},
@@ -121,7 +121,7 @@ pub(crate) fn run(global: &Global, args: &DemoArgs) -> Result<Exit, Failure> {
     let day = demo.hour.day().to_string();
     let before = Day(demo.hour.day().0 - 1);
     // posts may have times of before the archive began
-    let vault = rehearsal::Scenery::data_dir(&demo.site.dir, primary).join("vault");
+    let vault = rehearsal::SimulatedServices::data_dir(&demo.site.dir, primary).join("vault");
     if layout::day_folder(&vault, before).exists() {
         demo.site.stage(primary, &["report", &before.to_string()])?;
     }
@@ -317,7 +317,7 @@ impl Demo {
     /// The end: the report, the picture, and where everything lies.
     fn show(&self, primary: &Server) -> Result<Exit, Failure> {
         let Site { dir, settings, .. } = &self.site;
-        let home = rehearsal::Scenery::data_dir(dir, primary);
+        let home = rehearsal::SimulatedServices::data_dir(dir, primary);
         let vault = home.join("vault");
         let (hour, day) = (self.hour, self.hour.day());
         let manifest = Manifest::read(&RealDisk, &layout::manifest_path(&vault, hour))?;
@@ -380,7 +380,8 @@ fn configuration(
         SourceArg::Bluesky => format!("source = \"bluesky\"\n{CONFIG}{PUBLISHED}"),
     };
     let written = file::read(&text).map_err(told)?;
-    let settings = resolve::resolve(&written, Path::new("/"), &Me::default()).map_err(told)?;
+    let settings =
+        resolve::resolve(&written, Path::new("/"), &ThisMachine::default()).map_err(told)?;
     Ok((None, written, settings))
 }
 

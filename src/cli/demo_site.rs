@@ -19,7 +19,7 @@ use super::{
 use crate::{
     config::{
         file::Written,
-        rehearsal::Scenery,
+        rehearsal::SimulatedServices,
         settings::{Role, Server, Settings},
     },
     monitor::http::Page,
@@ -127,14 +127,14 @@ impl Site {
         let port = after("smtp ").and_then(|address| address.rsplit(':').next()?.parse().ok());
         let (urls, _services) = said.split_at(self.settings.servers.len());
         for (server, base_url) in self.settings.servers.iter().zip(urls) {
-            let scenery = Scenery {
+            let services = SimulatedServices {
                 dir: self.dir.clone(),
                 stream: self.platform().stands_at(base_url, urls),
                 token_file: token_file.clone(),
                 osf: after("osf "),
                 mail_port: port,
             };
-            let text = scenery.to_toml(&self.written, &self.settings.servers, server);
+            let text = services.to_toml(&self.written, &self.settings.servers, server);
             disk::put(&RealDisk, &self.config(server), text.as_bytes())?;
         }
         let stream = stream::of(&self.settings);
@@ -308,7 +308,7 @@ impl Site {
 
     /// How much a server has sealed so far.
     pub(crate) fn lines_sealed(&self, server: &Server) -> Result<u64, Failure> {
-        let spool_dir = Scenery::data_dir(&self.dir, server).join("spool");
+        let spool_dir = SimulatedServices::data_dir(&self.dir, server).join("spool");
         let mut lines = 0;
         for name in spool::sealed(&RealDisk, &spool_dir, &server.id)?.found {
             let path = name.paths(&spool_dir).seal;

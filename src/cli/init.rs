@@ -18,7 +18,7 @@ use crate::{
         file, home,
         platform::Platform,
         predecessor::{self, Fate},
-        resolve::{self, Me},
+        resolve::{self, ThisMachine},
         resolve_x,
         write::{Answers, UNKNOWN_HOSTS},
     },
@@ -433,7 +433,7 @@ fn check(text: &str, path: &Path, host: &str) -> Result<(), Failure> {
     let folder = std::path::absolute(path)?;
     let folder = folder.parent().unwrap_or(Path::new("/"));
     let home = home::home();
-    let me = Me {
+    let me = ThisMachine {
         asked: None,
         host,
         home: home.as_deref(),

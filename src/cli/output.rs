@@ -26,4 +26,4 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&text)
 }
 
-pub(crate) use crate::monitor::text::bytes;
+pub(crate) use crate::text::bytes;

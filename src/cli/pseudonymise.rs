@@ -12,7 +12,7 @@ use crate::{
     period::Day,
     pseudonym::{
         copy::{self, Copied, CopyJob, NoCopy},
-        key::{self, Key},
+        key::{self, HashKey},
     },
     text::{plural, thousands},
     world::{
@@ -144,7 +144,7 @@ fn places(args: &PseudonymiseArgs, vault: &Path) -> Result<(PathBuf, PathBuf), F
 }
 
 /// The key in that file, and whether it is a new one. One that is only asked for is not kept.
-fn key(path: &Path, is_asking: bool) -> Result<(Key, bool), Failure> {
+fn key(path: &Path, is_asking: bool) -> Result<(HashKey, bool), Failure> {
     if path.symlink_metadata().is_ok() {
         let cannot = |why: &dyn std::fmt::Display| {
             let what = format!("cannot use the key: {}: {why}", path.display());
@@ -160,7 +160,7 @@ fn key(path: &Path, is_asking: bool) -> Result<(Key, bool), Failure> {
                 _ => failure,
             }
         })?;
-        let key = Key::of_text(&String::from_utf8_lossy(&bytes));
+        let key = HashKey::of_text(&String::from_utf8_lossy(&bytes));
         let key = key.ok_or_else(|| {
             cannot(&"it must have 64 hexadecimal digits and nothing else")
                 .hint("name a file that does not exist yet: a key is written to it")
@@ -173,7 +173,7 @@ fn key(path: &Path, is_asking: bool) -> Result<(Key, bool), Failure> {
         disk::put_secret(path, key::text(&bytes).as_bytes())
             .map_err(|why| Failure::new(Exit::Failed, format!("cannot make the key: {why}")))?;
     }
-    Ok((Key::new(&bytes), true))
+    Ok((HashKey::new(&bytes), true))
 }
 
 fn failure(error: &NoCopy) -> Failure {

@@ -25,7 +25,7 @@ use crate::{
         estimate::Estimate,
         gap::{Gap, UNION},
     },
-    monitor::{daily, letters, queue::Way, renewed, threads::Mailer},
+    monitor::{daily, mail_texts, queue::Way, renewed, threads::Mailer},
     period::{Day, Hour},
     place::{decide::Asks, open::Vault},
     report::{
@@ -461,7 +461,7 @@ fn mail(
 ) -> Result<(), Failure> {
     let data_dir = &setup.settings.data_dir;
     let now = setup.clock.now();
-    let of = letters::Of {
+    let of = mail_texts::DayMail {
         server: &setup.this_server()?.id,
         day: statement.day,
         headline: &certificate::headline(statement),

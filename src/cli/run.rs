@@ -34,7 +34,7 @@ use crate::{
     place::decide::Asks,
     report::outdated::{self, Outdated},
     schedule::{
-        plan::{Due, Rules},
+        plan::{Due, Schedule},
         reported::REPORT_DAYS_MAX,
         service::{self, Service, Systemd, Watched},
         stage::Stage,
@@ -141,7 +141,7 @@ impl Beside {
         let settings = &setup.settings;
         let mailer = mailer(setup);
         let service = Service {
-            rules: rules(setup)?,
+            schedule: schedule(setup)?,
             starter: starter(global, setup)?,
             data_dir: settings.data_dir.clone(),
             days: Mutex::new(days(setup.clone())),
@@ -337,7 +337,7 @@ fn test_writing(settings: &Settings) -> Result<(), Failure> {
     }
 }
 
-fn rules(setup: &Setup) -> Result<Rules, Failure> {
+fn schedule(setup: &Setup) -> Result<Schedule, Failure> {
     let settings = &setup.settings;
     let this = setup.this_server()?;
     let is_publisher = settings.is_publisher(this);
@@ -348,7 +348,7 @@ fn rules(setup: &Setup) -> Result<Rules, Failure> {
         Role::Merger => false,
     };
     let merges = this.role != Role::Secondary;
-    Ok(Rules {
+    Ok(Schedule {
         deliver_every: delivers.then_some(settings.deliver.every),
         merge: merges.then(|| (settings.merge.timezone.clone(), settings.merge.settle)),
         publish_every: settings

@@ -19,7 +19,7 @@ use crate::{
         file::{self, Problem, Written},
         home,
         proxy::Proxies,
-        resolve::{self, Me},
+        resolve::{self, ThisMachine},
         secrets::{self, SecretError},
         settings::{Mail, Secret, Server, Settings},
     },
@@ -120,7 +120,7 @@ fn load_but_mail(global: &Global) -> Result<Loaded, Failure> {
         .to_owned();
     let host = host();
     let home = home::home();
-    let me = Me {
+    let me = ThisMachine {
         asked: global.server.as_deref(),
         host: &host,
         home: home.as_deref(),

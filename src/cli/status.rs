@@ -24,9 +24,9 @@ use crate::{
     },
     deliver::over_ssh,
     monitor::{
-        gather::{Acks, Elsewhere, Places},
+        gather::{Acks, Places, RemoteVault},
+        plain_text,
         snapshot::Settled,
-        text,
         threads::{MailFault, Monitor},
     },
     period::Hour,
@@ -84,7 +84,7 @@ pub(crate) fn run(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
             } else {
                 ""
             };
-            output::print(&format!("{clear}{}", text::of(&picture)))?;
+            output::print(&format!("{clear}{}", plain_text::of(&picture)))?;
         }
         if !args.watch {
             // what lies here has been shown
@@ -104,7 +104,7 @@ struct VaultAsked {
     failed: Arc<Mutex<Option<Failure>>>,
 }
 
-impl Elsewhere for VaultAsked {
+impl RemoteVault for VaultAsked {
     fn revisions(&self) -> io::Result<BTreeMap<Hour, u64>> {
         let mut there = self.there.lock().unwrap_or_else(PoisonError::into_inner);
         if there.is_none() {
@@ -126,7 +126,7 @@ impl Elsewhere for VaultAsked {
         }
         there
             .as_ref()
-            .map_or_else(|| Ok(BTreeMap::new()), Elsewhere::revisions)
+            .map_or_else(|| Ok(BTreeMap::new()), RemoteVault::revisions)
     }
 
     fn manifest(&self, hour: Hour, revision: u64) -> io::Result<Vec<u8>> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, path::PathBuf};
 
 use super::{exit::Failure, setup::Setup, store};
 use crate::{
-    monitor::gather::Elsewhere,
+    monitor::gather::RemoteVault,
     period::Hour,
     place::{
         decide::{Asks, Found},
@@ -46,7 +46,7 @@ impl VaultThere {
     }
 }
 
-impl Elsewhere for VaultThere {
+impl RemoteVault for VaultThere {
     fn revisions(&self) -> io::Result<BTreeMap<Hour, u64>> {
         self.manifests()
             .latest(None, None)

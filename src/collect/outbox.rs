@@ -19,7 +19,7 @@ use crate::{
     segment::{
         event::{Alive, Event, What},
         name::RunId,
-        run::Runs,
+        runs::Runs,
     },
     text::duration,
     world::clock::{Clock, Reading},

@@ -7,7 +7,7 @@ use crate::{
     period::{Interval, Minute, UtcMs},
     segment::{
         event::{Alive, Disconnected, Down, What, Why},
-        rules::Told,
+        rules::KnownRules,
     },
 };
 
@@ -41,7 +41,7 @@ pub struct Pulse {
     /// The time in which this process did not run, as far as it is known.
     asleep: Option<Interval>,
     /// What the platform told last of its rules.
-    rules: Option<Told>,
+    rules: Option<KnownRules>,
 }
 
 impl Pulse {
@@ -103,7 +103,7 @@ impl Pulse {
             What::Rules {
                 sha256, configured, ..
             } => {
-                self.rules = Some(Told {
+                self.rules = Some(KnownRules {
                     at,
                     sha256: *sha256,
                     configured: *configured,

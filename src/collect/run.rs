@@ -28,7 +28,7 @@ use super::{
     right::{Right, RightMemory, Turn},
     rules::Rules,
     session::{Outcome, Session},
-    threads::{self, Desk},
+    threads::{self, ThreadContext},
 };
 use crate::{
     alarm::AlarmKind,
@@ -41,7 +41,7 @@ use crate::{
         line::PROGRAM,
         name::{Leg, RunId, ServerId},
         recover::{self, Past, Recovered},
-        run::{self, Run, Runs},
+        runs::{self, Run, Runs},
         spool,
         writer::{WriteError, Writer},
     },
@@ -95,7 +95,7 @@ pub struct Collector {
 }
 
 /// What the legs have in common.
-struct House {
+struct SharedByLegs {
     collector: Collector,
     endpoints: Vec<Endpoint>,
     spool: Spool,
@@ -219,7 +219,7 @@ impl Collector {
             allowance.has_no_backfill();
         }
         let log = Log::new(lefts.len());
-        let house = House {
+        let shared = SharedByLegs {
             collector,
             endpoints,
             spool,
@@ -229,7 +229,7 @@ impl Collector {
             right,
             log,
         };
-        let result = runtime.block_on(collect(house, lefts, asked));
+        let result = runtime.block_on(collect(shared, lefts, asked));
         // do not wait for a name that is still being looked up
         runtime.shutdown_background();
         result
@@ -357,14 +357,14 @@ fn make_folder(disk: &dyn Disk, folder: &Path) -> Result<(), WriteError> {
 }
 
 /// Runs all legs until the process is to end. When one cannot go on for want of the disk, none can.
-async fn collect(house: House, lefts: Vec<Left>, asked: Asked) -> Result<(), CollectError> {
+async fn collect(shared: SharedByLegs, lefts: Vec<Left>, asked: Asked) -> Result<(), CollectError> {
     let mut signals = JoinSet::new();
-    signals.spawn(heed_signals(asked, Arc::clone(&house.halt)));
-    house.collector.progress.begun();
-    let house = Rc::new(house);
+    signals.spawn(heed_signals(asked, Arc::clone(&shared.halt)));
+    shared.collector.progress.begun();
+    let shared = Rc::new(shared);
     let (local, mut legs) = (LocalSet::new(), JoinSet::new());
     for (number, left) in lefts.into_iter().enumerate() {
-        let leg = leg(Rc::clone(&house), number, left);
+        let leg = leg(Rc::clone(&shared), number, left);
         legs.spawn_local_on(leg, &local);
     }
     let all = async {
@@ -372,7 +372,7 @@ async fn collect(house: House, lefts: Vec<Left>, asked: Asked) -> Result<(), Col
         while let Some(ended) = legs.join_next().await {
             let ended = ended.unwrap_or_else(|why| Err(CollectError::Start(why.into())));
             if let Err(why) = ended {
-                house.halt.stop(Stop::Trouble(why.to_string()));
+                shared.halt.stop(Stop::Trouble(why.to_string()));
                 result = result.and(Err(why));
             }
         }
@@ -381,54 +381,54 @@ async fn collect(house: House, lefts: Vec<Left>, asked: Asked) -> Result<(), Col
     let all = local.run_until(all);
     let result = tokio::select! {
         result = all => result,
-        never = house.log.tend() => match never {},
+        never = shared.log.tend() => match never {},
     };
-    house.log.tell();
+    shared.log.tell();
     result
 }
 
 /// One leg, from its first request to its orderly end.
-async fn leg(house: Rc<House>, number: usize, past: Left) -> Result<(), CollectError> {
-    let Some(wire) = house.collector.wires.get(number) else {
+async fn leg(shared: Rc<SharedByLegs>, number: usize, past: Left) -> Result<(), CollectError> {
+    let Some(wire) = shared.collector.wires.get(number) else {
         return Ok(());
     };
-    let leg = house.collector.leg(&**wire);
+    let leg = shared.collector.leg(&**wire);
     let span = leg.partition.map_or_else(Span::none, |partition| {
         tracing::info_span!("partition", "{partition}")
     });
-    run_leg(&house, (&leg, &**wire), past)
+    run_leg(&shared, (&leg, &**wire), past)
         .instrument(span)
         .await
 }
 
 async fn run_leg(
-    house: &House,
+    shared: &SharedByLegs,
     (leg, wire): (&Leg, &dyn Wire),
     past: Left,
 ) -> Result<(), CollectError> {
-    let House {
+    let SharedByLegs {
         collector, halt, ..
-    } = house;
+    } = shared;
     let id = getrandom::u32().map(RunId);
     let id = id.map_err(|error| CollectError::Start(io::Error::other(error.to_string())))?;
-    let (runs, run) = begin_run(house, leg, id).await?;
-    let desk = Desk {
+    let (runs, run) = begin_run(shared, leg, id).await?;
+    let context = ThreadContext {
         disk: Arc::clone(&collector.disk),
-        spool: house.spool.clone(),
+        spool: shared.spool.clone(),
         leg: leg.clone(),
         clock: collector.clock.clone(),
         halt: Arc::clone(halt),
     };
     let writer = Writer::new(
-        Arc::clone(&desk.disk),
-        &house.spool,
+        Arc::clone(&context.disk),
+        &shared.spool,
         leg,
         wire.stream(),
         run,
     );
-    let (to_writer, written) = threads::start(&desk, writer).map_err(CollectError::Start)?;
-    let shared = (Arc::clone(halt), Arc::clone(&house.room));
-    let outbox = Outbox::new(to_writer, collector.clock.clone(), shared, runs);
+    let (to_writer, written) = threads::start(&context, writer).map_err(CollectError::Start)?;
+    let halt_and_room = (Arc::clone(halt), Arc::clone(&shared.room));
+    let outbox = Outbox::new(to_writer, collector.clock.clone(), halt_and_room, runs);
     outbox.event(started(run.number, past.last));
     tracing::info!("collecting as server {}, run {}", collector.server, run.id);
     for left in &past.recovered {
@@ -444,11 +444,11 @@ async fn run_leg(
             clock: &collector.clock,
             connected: &connected,
             matched: &matched,
-            log: &house.log,
-            right: &house.right,
+            log: &shared.log,
+            right: &shared.right,
         },
-        backoff: Backoff::of_leg(run.id.0, past.answers, &house.allowance),
-        endpoints: &house.endpoints,
+        backoff: Backoff::of_leg(run.id.0, past.answers, &shared.allowance),
+        endpoints: &shared.endpoints,
         endpoint: 0,
         failing_since: None,
         last: Last {
@@ -459,7 +459,7 @@ async fn run_leg(
     tokio::select! {
         () = driver.attempts() => (),
         () = outbox.tick() => (),
-        () = tend_rules(house, (wire, leg), &outbox, (&connected, &matched)) => (),
+        () = tend_rules(shared, (wire, leg), &outbox, (&connected, &matched)) => (),
     }
     let why = halt.state().stop;
     outbox.finish(match &why {
@@ -484,12 +484,12 @@ fn started(number: u64, past: Past) -> What {
 
 /// Asks for the rules again and again; never ends.
 async fn tend_rules(
-    house: &House,
+    shared: &SharedByLegs,
     (wire, leg): (&dyn Wire, &Leg),
     outbox: &Outbox,
     (connected, matched): (&Notify, &Matched),
 ) {
-    let Some(endpoint) = house.endpoints.first() else {
+    let Some(endpoint) = shared.endpoints.first() else {
         return std::future::pending().await;
     };
     let rules = Rules {
@@ -497,7 +497,7 @@ async fn tend_rules(
         leg,
         outbox,
         endpoint,
-        clock: &house.collector.clock,
+        clock: &shared.collector.clock,
         connected,
         matched,
         said: RefCell::default(),
@@ -506,15 +506,19 @@ async fn tend_rules(
 }
 
 /// The run that begins now. Its number is durable before anything of it is written.
-async fn begin_run(house: &House, leg: &Leg, id: RunId) -> Result<(Runs, Run), CollectError> {
-    let House {
+async fn begin_run(
+    shared: &SharedByLegs,
+    leg: &Leg,
+    id: RunId,
+) -> Result<(Runs, Run), CollectError> {
+    let SharedByLegs {
         collector,
         spool,
         halt,
         ..
-    } = house;
+    } = shared;
     let Collector { disk, clock, .. } = collector;
-    let path = run::path(spool, leg);
+    let path = runs::path(spool, leg);
     let error = |source| CollectError::Spool {
         path: path.clone(),
         source,

@@ -25,7 +25,7 @@ use crate::{
     segment::{
         event::Event,
         name::{Leg, SegmentName},
-        run::{self, Run, Runs},
+        runs::{self, Run, Runs},
         writer::{Closed, Lines, Watched, WriteError, Writer},
     },
     world::{clock::Clock, disk::Disk},
@@ -91,7 +91,7 @@ enum SyncJob {
 
 /// What both threads need.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct ThreadContext {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) spool: Spool,
     pub(super) leg: Leg,
@@ -99,7 +99,7 @@ pub(super) struct Desk {
     pub(super) halt: Arc<Halt>,
 }
 
-impl Desk {
+impl ThreadContext {
     /// Whether the spool is where it was. Where it is not, nothing is made.
     fn has_spool(&self) -> bool {
         self.spool.is_here(&*self.disk)
@@ -117,7 +117,7 @@ impl Desk {
 /// Starts both threads. They end when the sender is dropped, after everything is written and
 /// sealed; then the second value resolves.
 pub(super) fn start(
-    desk: &Desk,
+    context: &ThreadContext,
     writer: Writer,
 ) -> io::Result<(Sender<Message>, oneshot::Receiver<()>)> {
     let (to_writer, messages) = mpsc::channel();
@@ -125,13 +125,13 @@ pub(super) fn start(
     let (done, when_done) = oneshot::channel::<()>();
     let dirty = Arc::new(AtomicBool::new(false));
     let syncer = Syncer {
-        desk: desk.clone(),
+        context: context.clone(),
         dirty: Arc::clone(&dirty),
         watched: None,
         to_seal: VecDeque::new(),
     };
     let writing = WriteThread {
-        desk: desk.clone(),
+        context: context.clone(),
         writer,
         to_syncer,
         dirty,
@@ -153,7 +153,7 @@ pub(super) fn start(
 }
 
 struct WriteThread {
-    desk: Desk,
+    context: ThreadContext,
     writer: Writer,
     to_syncer: Sender<SyncJob>,
     dirty: Arc<AtomicBool>,
@@ -165,7 +165,7 @@ impl WriteThread {
     fn run(mut self, messages: Receiver<Message>) {
         for message in messages {
             if let Err(error) = self.take(message) {
-                self.desk.halt.stop(Stop::Trouble(error.to_string()));
+                self.context.halt.stop(Stop::Trouble(error.to_string()));
                 break;
             }
         }
@@ -206,10 +206,10 @@ impl WriteThread {
                 if let Some(closed) = self.writer.begin_run(run) {
                     self.hand_on(SyncJob::Seal(Box::new(closed)));
                 }
-                let desk = self.desk.clone();
-                let path = run::path(&desk.spool, &desk.leg);
+                let context = self.context.clone();
+                let path = runs::path(&context.spool, &context.leg);
                 self.patiently(|_| {
-                    let kept = runs.keep(&*desk.disk, &desk.spool, &desk.leg);
+                    let kept = runs.keep(&*context.disk, &context.spool, &context.leg);
                     kept.map_err(|source| WriteError::new(&path, source))
                 })
             }
@@ -226,21 +226,21 @@ impl WriteThread {
         mut write: impl FnMut(&mut Writer) -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
         loop {
-            let written = if self.writer.open_name().is_some() || self.desk.has_spool() {
-                write(&mut self.writer).map_err(|error| self.desk.judged(error))
+            let written = if self.writer.open_name().is_some() || self.context.has_spool() {
+                write(&mut self.writer).map_err(|error| self.context.judged(error))
             } else {
-                let path = self.desk.spool.to_path_buf();
+                let path = self.context.spool.to_path_buf();
                 Err(WriteError::Away { path })
             };
             match written {
                 Err(error) if error.passes() => {
-                    if self.desk.halt.disk_fails(&error) {
+                    if self.context.halt.disk_fails(&error) {
                         continue;
                     }
-                    if self.desk.halt.must_hurry() {
+                    if self.context.halt.must_hurry() {
                         return Err(error);
                     }
-                    self.desk.clock.block(RETRY);
+                    self.context.clock.block(RETRY);
                 }
                 other => return other,
             }
@@ -287,7 +287,7 @@ impl WriteThread {
 }
 
 struct Syncer {
-    desk: Desk,
+    context: ThreadContext,
     /// Whether something was written since the last sync began.
     dirty: Arc<AtomicBool>,
     watched: Option<Watched>,
@@ -296,8 +296,8 @@ struct Syncer {
 
 impl Syncer {
     fn run(mut self, jobs: &Receiver<SyncJob>) {
-        let sync_after = self.desk.clock.real(SYNC_AFTER).max(SYNC_AFTER_REAL_MIN);
-        let retry = self.desk.clock.real(RETRY).max(SYNC_AFTER_REAL_MIN);
+        let sync_after = self.context.clock.real(SYNC_AFTER).max(SYNC_AFTER_REAL_MIN);
+        let retry = self.context.clock.real(RETRY).max(SYNC_AFTER_REAL_MIN);
         let mut due = false;
         // lines written while a pair was being sealed have waited long enough
         let mut soon = false;
@@ -330,10 +330,10 @@ impl Syncer {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        while !self.to_seal.is_empty() && !self.desk.halt.must_hurry() {
+        while !self.to_seal.is_empty() && !self.context.halt.must_hurry() {
             self.seal_all();
             if !self.to_seal.is_empty() {
-                self.desk.clock.block(RETRY);
+                self.context.clock.block(RETRY);
             }
         }
     }
@@ -344,10 +344,10 @@ impl Syncer {
         let Some(watched) = &mut self.watched else {
             return false;
         };
-        match watched.sync(&*self.desk.disk) {
+        match watched.sync(&*self.context.disk) {
             Ok(()) => false,
             Err(error) => {
-                let error = self.desk.judged(error);
+                let error = self.context.judged(error);
                 self.failed(&error);
                 error.passes()
             }
@@ -356,17 +356,21 @@ impl Syncer {
 
     fn seal_all(&mut self) {
         while let Some(closed) = self.to_seal.front_mut() {
-            let desk = &self.desk;
-            let mut seal = || closed.seal(&*desk.disk).map_err(|error| desk.judged(error));
+            let context = &self.context;
+            let mut seal = || {
+                closed
+                    .seal(&*context.disk)
+                    .map_err(|error| context.judged(error))
+            };
             let mut sealed = seal();
             if let Err(error) = &sealed
                 && error.passes()
-                && self.desk.halt.disk_fails(error)
+                && self.context.halt.disk_fails(error)
             {
                 sealed = seal();
             }
             match sealed {
-                Ok(()) => self.desk.halt.renew_reserve(),
+                Ok(()) => self.context.halt.renew_reserve(),
                 Err(error) if error.passes() => return,
                 // the pair stays as it is, and is recovered at the next start
                 Err(error) => self.failed(&error),
@@ -377,18 +381,18 @@ impl Syncer {
 
     fn failed(&self, error: &WriteError) {
         if error.passes() {
-            self.desk.halt.disk_fails(error);
+            self.context.halt.disk_fails(error);
         } else {
-            self.desk.halt.stop(Stop::Trouble(error.to_string()));
+            self.context.halt.stop(Stop::Trouble(error.to_string()));
         }
     }
 
     fn prepare(&self, name: &SegmentName) {
-        if !self.desk.has_spool() {
+        if !self.context.has_spool() {
             return;
         }
-        let folder = self.desk.spool.join(name.folder());
-        if let Err(error) = self.desk.disk.make_folder(&folder) {
+        let folder = self.context.spool.join(name.folder());
+        if let Err(error) = self.context.disk.make_folder(&folder) {
             // the pair that needs it makes it again, and heeds the failure
             tracing::debug!("cannot make {} yet: {error}", folder.display());
         }
@@ -521,10 +525,10 @@ mod tests {
         }
     }
 
-    fn on(disk: Arc<dyn Disk>, folder: &Path, clock: &Clock) -> Desk {
+    fn on(disk: Arc<dyn Disk>, folder: &Path, clock: &Clock) -> ThreadContext {
         let opener = Opener::of(&*disk, folder);
         let spool: Spool = opener.spool(&folder.into(), Asks::Make).unwrap();
-        Desk {
+        ThreadContext {
             halt: Arc::new(Halt::new(
                 Arc::clone(&disk),
                 spool.clone(),

@@ -162,7 +162,7 @@ mod tests {
 
     use crate::config::{
         file,
-        resolve::{Me, resolve},
+        resolve::{ThisMachine, resolve},
         settings::{MailTls, Settings},
     };
 
@@ -171,7 +171,7 @@ mod tests {
 
     fn settings(text: &str) -> Result<Settings, Vec<String>> {
         let written = file::read(&format!("{text}{ONE}")).unwrap();
-        resolve(&written, Path::new("/etc/t"), &Me::default())
+        resolve(&written, Path::new("/etc/t"), &ThisMachine::default())
             .map_err(|problems| problems.iter().map(ToString::to_string).collect())
     }
 

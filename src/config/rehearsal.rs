@@ -53,7 +53,7 @@ const KEPT: &[&str] = &[
 
 /// The services that replace the outside world.
 #[derive(Debug, Clone)]
-pub struct Scenery {
+pub struct SimulatedServices {
     /// The rehearsal's folder.
     pub dir: PathBuf,
     /// Where the simulated stream is.
@@ -75,7 +75,7 @@ pub enum Simulated {
     Bluesky { endpoints: Vec<String> },
 }
 
-impl Scenery {
+impl SimulatedServices {
     /// Where a server of the rehearsal keeps everything.
     pub fn data_dir(dir: &Path, server: &Server) -> PathBuf {
         dir.join(format!("server{}", server.id))
@@ -188,7 +188,7 @@ mod tests {
         address::Target,
         file,
         platform::Platform,
-        resolve::{Me, resolve},
+        resolve::{ThisMachine, resolve},
         settings::{MailTls, Settings},
     };
 
@@ -303,13 +303,13 @@ token_file = "/real/status-token"
 
     fn settings(text: &str) -> (Written, Settings) {
         let written = file::read(text).unwrap();
-        let settings = resolve(&written, Path::new("/etc/t"), &Me::default())
+        let settings = resolve(&written, Path::new("/etc/t"), &ThisMachine::default())
             .unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
         (written, settings)
     }
 
-    fn scenery() -> Scenery {
-        Scenery {
+    fn services() -> SimulatedServices {
+        SimulatedServices {
             dir: "/tmp/scratch".into(),
             stream: Simulated::X {
                 base_url: "http://127.0.0.1:1".to_owned(),
@@ -339,18 +339,18 @@ token_file = "/real/status-token"
     #[test]
     fn the_instances_of_a_simulated_jetstream_are_known_to_every_server() {
         let endpoints = ["ws://127.0.0.1:1", "ws://127.0.0.1:4"].map(str::to_owned);
-        let scenery = Scenery {
+        let services = SimulatedServices {
             stream: Simulated::Bluesky {
                 endpoints: endpoints.to_vec(),
             },
             osf: None,
-            ..scenery()
+            ..services()
         };
         let user = format!(
             "source = \"bluesky\"\n[bluesky]\noverlap = \"2s\"\nhonour_deletions = \"never\"\n{ALONE}"
         );
         let (written, user) = settings(&user);
-        let text = scenery.to_toml(&written, &user.servers, &user.servers[0]);
+        let text = services.to_toml(&written, &user.servers, &user.servers[0]);
         assert!(!text.contains("[x]"), "{text}");
         let (_, made) = settings(&text);
         assert_eq!(made.source, Platform::Bluesky);
@@ -363,7 +363,7 @@ token_file = "/real/status-token"
     fn nothing_of_the_world_outside_is_left_and_the_rest_is_as_it_was() {
         let (written, user) = settings(EVERYTHING);
         for this in &user.servers {
-            let text = scenery().to_toml(&written, &user.servers, this);
+            let text = services().to_toml(&written, &user.servers, this);
             assert_eq!(text.matches("real").count(), 1, "the host's name: {text}");
             let (_, s) = settings(&text);
             let data_dir = Path::new("/tmp/scratch").join(format!("server{}", this.id));
@@ -400,12 +400,12 @@ token_file = "/real/status-token"
     #[test]
     fn what_is_not_configured_is_not_rehearsed() {
         let (written, user) = settings(ALONE);
-        let scenery = Scenery {
+        let services = SimulatedServices {
             osf: None,
             mail_port: None,
-            ..scenery()
+            ..services()
         };
-        let (_, s) = settings(&scenery.to_toml(&written, &user.servers, &user.servers[0]));
+        let (_, s) = settings(&services.to_toml(&written, &user.servers, &user.servers[0]));
         assert!(s.publish.is_none() && s.mail.is_none());
     }
 }

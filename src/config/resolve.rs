@@ -25,7 +25,7 @@ const ORPHANS_MIN: Duration = Duration::from_hours(12);
 
 /// Who this machine may be.
 #[derive(Debug, Clone, Default)]
-pub struct Me<'a> {
+pub struct ThisMachine<'a> {
     /// What `--server` or `$TWINSTREAM_SERVER` says.
     pub asked: Option<&'a str>,
     /// This machine's name.
@@ -39,7 +39,11 @@ pub(super) type Found = (Value, Option<usize>);
 
 /// Validates the settings. `folder` is where relative paths start. Problems of `[mail]` alone are in its place in the
 /// result.
-pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings, Vec<Problem>> {
+pub fn resolve(
+    written: &Written,
+    folder: &Path,
+    me: &ThisMachine<'_>,
+) -> Result<Settings, Vec<Problem>> {
     let defaults = file::read(file::DEFAULT)?;
     let mut r = Resolving {
         written,
@@ -551,7 +555,7 @@ impl Resolving<'_> {
         None
     }
 
-    fn this(&mut self, servers: &[Server], me: &Me<'_>) -> Option<ServerId> {
+    fn this(&mut self, servers: &[Server], me: &ThisMachine<'_>) -> Option<ServerId> {
         if let Some(asked) = me.asked {
             let found = servers.iter().find(|server| server.id.as_str() == asked);
             if found.is_none() && !servers.is_empty() {
@@ -586,13 +590,13 @@ mod tests {
     const ONE: &str = "[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n";
     const TWO: &str = "[[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\ndeliver_to = \"../primary\"\n";
 
-    fn settings(text: &str, me: &Me<'_>) -> Result<Settings, Vec<Problem>> {
+    fn settings(text: &str, me: &ThisMachine<'_>) -> Result<Settings, Vec<Problem>> {
         resolve(&file::read(text).unwrap(), Path::new("/etc/t"), me)
     }
 
     #[track_caller]
     fn check_wrong(text: &str, expected: &[(Option<usize>, &str)]) {
-        let found: Vec<(Option<usize>, String)> = settings(text, &Me::default())
+        let found: Vec<(Option<usize>, String)> = settings(text, &ThisMachine::default())
             .unwrap_err()
             .into_iter()
             .map(|problem| (problem.line, problem.to_string()))
@@ -608,7 +612,7 @@ mod tests {
     fn one_server_and_the_defaults_are_enough() {
         let s = settings(
             ONE,
-            &Me {
+            &ThisMachine {
                 asked: None,
                 host: "A",
                 home: None,
@@ -626,7 +630,7 @@ mod tests {
     #[test]
     fn relative_paths_start_at_the_file_and_a_server_finds_itself() {
         let text = format!("data_dir = \"data\"\n{ONE}{TWO}");
-        let me = Me {
+        let me = ThisMachine {
             asked: None,
             host: "b.example.org",
             home: Some(Path::new("/home/me")),
@@ -653,7 +657,7 @@ mod tests {
         assert!(
             settings(
                 &text,
-                &Me {
+                &ThisMachine {
                     asked: None,
                     host: "c",
                     home: None,
@@ -666,7 +670,7 @@ mod tests {
         // two may be called so, and nobody knows which of them this is
         let of_one_name = text.replace("b.example.org", "a.example.net");
         let found = |host| {
-            let me = Me {
+            let me = ThisMachine {
                 asked: None,
                 host,
                 home: None,
@@ -675,7 +679,7 @@ mod tests {
         };
         assert_eq!(found("a"), None);
         assert_eq!(found("a.example.net").unwrap().as_str(), "2");
-        let asked = Me {
+        let asked = ThisMachine {
             asked: Some("3"),
             host: "b.example.org",
             home: Some(Path::new("/home/me")),
@@ -733,7 +737,7 @@ mod tests {
             )],
         );
         let gone = same.replace("deliver_to =", "until = \"2026-11-01\"\ndeliver_to =");
-        assert!(gone != same && settings(&format!("{ONE}{gone}"), &Me::default()).is_ok());
+        assert!(gone != same && settings(&format!("{ONE}{gone}"), &ThisMachine::default()).is_ok());
         check_wrong(
             &TWO.replace("../primary", "ssh://host/path"),
             &[(Some(5), "`deliver_to`: the user is missing")],
@@ -803,6 +807,13 @@ mod tests {
         // between quotes every character counts
         let others = r#"[{ value = '"a  b"' }, { value = '"a b"' }]"#;
         let text = format!("[x]\nstream = \"filtered\"\nrules = {others}\n{ONE}");
-        assert_eq!(settings(&text, &Me::default()).unwrap().x.rules.len(), 2);
+        assert_eq!(
+            settings(&text, &ThisMachine::default())
+                .unwrap()
+                .x
+                .rules
+                .len(),
+            2
+        );
     }
 }

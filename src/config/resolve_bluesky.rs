@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::config::{
         file,
-        resolve::{Me, resolve},
+        resolve::{ThisMachine, resolve},
     };
 
     fn wrongs(section: &str) -> Vec<String> {
@@ -182,7 +182,7 @@ mod tests {
             "[bluesky]\n{section}\n[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n"
         );
         let written = file::read(&text).unwrap();
-        match resolve(&written, Path::new("/etc/t"), &Me::default()) {
+        match resolve(&written, Path::new("/etc/t"), &ThisMachine::default()) {
             Ok(_) => Vec::new(),
             Err(problems) => problems.iter().map(ToString::to_string).collect(),
         }

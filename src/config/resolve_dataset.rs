@@ -189,13 +189,13 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::resolve::{Me, resolve};
+    use crate::config::resolve::{ThisMachine, resolve};
 
     const SERVER: &str = "[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a\"\n";
 
     fn dataset(section: &str) -> Result<Option<Dataset>, Vec<(usize, String, String)>> {
         let problems = match file::read(&format!("{section}\n{SERVER}")) {
-            Ok(written) => match resolve(&written, Path::new("/etc/t"), &Me::default()) {
+            Ok(written) => match resolve(&written, Path::new("/etc/t"), &ThisMachine::default()) {
                 Ok(settings) => return Ok(settings.dataset),
                 Err(problems) => problems,
             },

@@ -68,7 +68,7 @@ mod tests {
 
     use crate::config::{
         file,
-        resolve::{Me, resolve},
+        resolve::{ThisMachine, resolve},
         settings::Publish,
     };
 
@@ -79,7 +79,7 @@ mod tests {
         match resolve(
             &file::read(&text).unwrap(),
             Path::new("/etc/t"),
-            &Me::default(),
+            &ThisMachine::default(),
         ) {
             Ok(settings) => Ok(settings.publish),
             Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),

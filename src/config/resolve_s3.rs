@@ -148,7 +148,7 @@ mod tests {
     use crate::config::{
         address::Target,
         file,
-        resolve::{Me, resolve},
+        resolve::{ThisMachine, resolve},
         settings::Settings,
     };
 
@@ -159,7 +159,7 @@ mod tests {
 
     fn settings(text: &str) -> Result<Settings, Vec<String>> {
         let written = file::read(text).unwrap();
-        resolve(&written, Path::new("/etc/t"), &Me::default())
+        resolve(&written, Path::new("/etc/t"), &ThisMachine::default())
             .map_err(|problems| problems.iter().map(ToString::to_string).collect())
     }
 

@@ -56,7 +56,7 @@ mod tests {
 
     use crate::config::{
         file,
-        resolve::{Me, resolve},
+        resolve::{ThisMachine, resolve},
         settings::Witness,
     };
 
@@ -65,7 +65,7 @@ mod tests {
             "{section}\n[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n"
         );
         let written = file::read(&text).unwrap();
-        match resolve(&written, Path::new("/etc/t"), &Me::default()) {
+        match resolve(&written, Path::new("/etc/t"), &ThisMachine::default()) {
             Ok(settings) => Ok(settings.witness),
             Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
         }

@@ -320,13 +320,13 @@ mod tests {
     use crate::config::{
         address::Target,
         file,
-        resolve::{Me, resolve},
+        resolve::{ThisMachine, resolve},
         settings::Settings,
     };
 
     fn settings(answers: &Answers) -> Settings {
         let toml = answers.to_toml("here.example.net");
-        let me = Me {
+        let me = ThisMachine {
             asked: None,
             host: "here.example.net",
             home: None,

@@ -23,7 +23,7 @@
 //! one for each partition: the union begins with the last of those that follow the first one at once.
 //!
 //! A connection that broke and was made again at once is not a cause if another server was connected all the time and
-//! received nothing either. At the end, each run of uncovered seconds is judged as a whole (`run`).
+//! received nothing either. At the end, each run of uncovered seconds is judged as a whole (`run_causes`).
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ use super::{
     part::{self, AT_ONCE_MS, OfLeg, Part},
     quiet::{Silent, UNDER_WAY_MAX_MS, quiet, was_out_of_window},
     reason::Reason,
-    run::{self, Why},
+    run_causes::{self, Why},
     seconds::{self, Covered},
     why::{View, why},
 };
@@ -288,7 +288,7 @@ fn of_part<'a>(
             };
             let why = |place| why((seconds, &views), leg, place).filter(|_| counts(place));
             let whys: Vec<Option<Why>> = (0..seconds.len()).map(why).collect();
-            run::reasons(seconds, &whys)
+            run_causes::reasons(seconds, &whys)
         })
         .collect();
     let with_posts: Vec<bool> = (0..seconds.len())

@@ -11,7 +11,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Posts of two servers in the seconds of a minute that both covered.
+/// Posts of two servers in the seconds of a minute that both covered. Which seconds these are, at the edges of gaps too,
+/// is decided in `account` (`both`); this module only calculates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "[u64; 4]", into = "[u64; 4]")]
 pub struct Both {

@@ -176,11 +176,11 @@ impl Timeline {
     pub fn of<'a>(files: impl IntoIterator<Item = &'a EventsFile>, is_whole: bool) -> Self {
         let mut files: Vec<&EventsFile> = files.into_iter().collect();
         files.sort_by_key(|file| (file.number, file.name.run, file.name.minute, file.name.part));
-        let mut painter = Painter::new(&files);
+        let mut builder = TimelineBuilder::new(&files);
         for file in &files {
-            painter.file(file);
+            builder.file(file);
         }
-        painter.finish(is_whole)
+        builder.finish(is_whole)
     }
 
     /// The first time in which nothing came in that touches `from..to`.
@@ -275,7 +275,7 @@ impl Before {
     }
 }
 
-struct Painter {
+struct TimelineBuilder {
     stretches: Vec<Stretch>,
     bytes: Vec<i64>,
     /// The seconds of each run in which bytes arrived, by the server's clock: what was before what is told by it.
@@ -287,7 +287,7 @@ struct Painter {
     first_start: Option<UtcMs>,
 }
 
-impl Painter {
+impl TimelineBuilder {
     fn new(files: &[&EventsFile]) -> Self {
         let mut bytes: Vec<i64> = files.iter().flat_map(|file| file.bytes()).collect();
         bytes.sort_unstable();

@@ -45,7 +45,7 @@ pub mod reason;
 pub mod rules;
 
 /// What holds for whole runs of uncovered seconds.
-pub mod run;
+pub mod run_causes;
 
 /// The seconds of an hour, and which of them are covered.
 pub mod seconds;

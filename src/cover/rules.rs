@@ -18,7 +18,7 @@ use crate::{
     segment::{
         event::What,
         name::Leg,
-        rules::{self, Rule, Told},
+        rules::{self, KnownRules, Rule},
         sha256::Sha256,
     },
 };
@@ -101,7 +101,7 @@ impl InForce {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answers {
     /// When, and the hashes.
-    pub told: Vec<Told>,
+    pub told: Vec<KnownRules>,
     /// The lists themselves, by their hashes.
     pub lists: BTreeMap<Sha256, Vec<Rule>>,
 }
@@ -121,7 +121,7 @@ impl Answers {
                     configured,
                 } => {
                     found.lists.insert(*sha256, rules.clone());
-                    Some(Told {
+                    Some(KnownRules {
                         at: event.at,
                         sha256: *sha256,
                         configured: *configured,
@@ -130,7 +130,7 @@ impl Answers {
                 What::Alive(alive) => alive.rules.as_deref().copied(),
                 _ => None,
             };
-            found.told.extend(told.map(|told| Told {
+            found.told.extend(told.map(|told| KnownRules {
                 at: file.on_posts_clock(told.at),
                 ..told
             }));
@@ -194,10 +194,10 @@ pub fn union(intervals: &[Interval], servers: &[(&Covered, &[Stretch])]) -> Vec<
 }
 
 /// What one server's answers say of each second.
-fn of_seconds(told: &[Told], all: &[i64]) -> Vec<Known> {
-    let mut told: Vec<&Told> = told.iter().collect();
+fn of_seconds(told: &[KnownRules], all: &[i64]) -> Vec<Known> {
+    let mut told: Vec<&KnownRules> = told.iter().collect();
     told.sort_by_key(|one| one.at);
-    let known = |one: &Told| (one.sha256, one.is_as_configured());
+    let known = |one: &KnownRules| (one.sha256, one.is_as_configured());
     all.iter()
         .map(|second| {
             let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
@@ -207,7 +207,8 @@ fn of_seconds(told: &[Told], all: &[i64]) -> Vec<Known> {
             let until = told.partition_point(|one| one.at < end);
             let here = told.get(after..until).unwrap_or_default();
             let next = here.first().or_else(|| told.get(until));
-            let agree = |one: &&&Told| before.is_none_or(|before| before.sha256 == one.sha256);
+            let agree =
+                |one: &&&KnownRules| before.is_none_or(|before| before.sha256 == one.sha256);
             match (before, next) {
                 (Some(before), Some(_)) => {
                     let all_agree = here.iter().all(|one| agree(&one)) && next.iter().all(agree);
@@ -323,7 +324,7 @@ mod tests {
         let told = of.iter().map(|(second, letter)| {
             let hash = |letter: char| Sha256::from([u8::try_from(letter).unwrap(); 32]);
             let sha256 = hash(letter.to_ascii_lowercase());
-            Told {
+            KnownRules {
                 at: HOUR.begin.plus_ms(second * 1_000),
                 configured: if letter.is_uppercase() {
                     sha256
@@ -333,7 +334,7 @@ mod tests {
                 sha256,
             }
         });
-        let told: Vec<Told> = told.collect();
+        let told: Vec<KnownRules> = told.collect();
         let lists = told.iter().map(|told| (told.sha256, Vec::new())).collect();
         Answers { told, lists }
     }

@@ -7,7 +7,7 @@ use super::{
     quiet::{QUIET_BYTES_NEAR_S, UNDER_WAY_MAX_MS, UNDER_WAY_MS},
     rate::{Rate, Silence},
     reason::Reason,
-    run::Why,
+    run_causes::Why,
     seconds,
 };
 use crate::period::UtcMs;

@@ -26,14 +26,14 @@ pub mod folder;
 /// One delivery over ssh.
 pub mod over_ssh;
 
-/// Where, as the key sees it, the folder on the primary lies.
-pub mod place;
-
 /// Decides what to send and what may be deleted, from what is here and what is acknowledged.
 pub mod plan;
 
 /// The primary's side: reads back what was delivered, and acknowledges it.
 pub mod receive;
+
+/// Where, as the key sees it, the folder on the primary lies.
+pub mod remote_folder;
 
 /// rsync over ssh as a child process.
 pub mod rsync;

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     folder::FolderError,
-    place::{self, Candidate, HOLD},
     plan::{self, ENDINGS, Plan},
+    remote_folder::{self, Candidate, HOLD},
     rsync::{Remote, RsyncError, There},
     run::{DeliverError, Delivered, NO_SPOOL, tell_unreadable},
     sealed,
@@ -227,7 +227,7 @@ impl SshJob<'_> {
     fn find(&self) -> Result<(String, Option<String>), DeliverError> {
         let path = &self.remote.target.path;
         let mut at_root = Vec::new();
-        for candidate in place::candidates(path, self.server) {
+        for candidate in remote_folder::candidates(path, self.server) {
             let entries = match self.remote.list(candidate.folder()) {
                 Ok(entries) => entries,
                 Err(RsyncError::Missing { .. }) => continue,

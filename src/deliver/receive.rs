@@ -20,8 +20,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    place::HOLD,
     plan::ENDINGS,
+    remote_folder::HOLD,
     sealed::{self, SealedError},
 };
 use crate::{

@@ -64,7 +64,7 @@ pub struct StoreJob<'a> {
 const TOLD: &str = "told.json";
 
 #[derive(Serialize, Deserialize)]
-struct Told {
+struct Announced {
     server: ServerId,
     number: u64,
 }
@@ -172,7 +172,7 @@ impl StoreJob<'_> {
         }
         let note = self.mirror.join(TOLD);
         // one that cannot be read, or is another server's, is found again
-        let last = disk::noted::<Told>(disk, &note, TOLD_BYTES_MAX)
+        let last = disk::noted::<Announced>(disk, &note, TOLD_BYTES_MAX)
             .filter(|told| told.server == *self.server)
             .map_or(0, |told| told.number);
         let arrivals = Arrivals {
@@ -180,7 +180,7 @@ impl StoreJob<'_> {
             server: self.server,
         };
         let names: Vec<&SegmentName> = sent.iter().map(|(name, _)| *name).collect();
-        let told = Told {
+        let told = Announced {
             server: self.server.clone(),
             number: arrivals.tell(last, &names)?,
         };

@@ -40,16 +40,16 @@ impl MergeJob<'_> {
         (settled, whole): (&BTreeMap<Hour, u64>, &WholeHours),
         indexes: &Indexes<'_>,
     ) -> io::Result<()> {
-        let (days, stock, now) = (&look.spool, &look.stock, look.now);
+        let (days, spooled, now) = (&look.spool, &look.spooled, look.now);
         let mut closed = days.closed.clone();
         let hours = look.candidates.iter().map(|candidate| candidate.hour);
         let left: BTreeSet<Hour> = hours.filter(|hour| !settled.contains_key(hour)).collect();
         let beside = closed.with_hours(&left);
         closed.open_if(|day, _| beside.contains(&day));
-        let mut hours = hours_of_days(&look.candidates, stock);
-        let last = last_days(stock);
+        let mut hours = hours_of_days(&look.candidates, spooled);
+        let last = last_days(spooled);
         let mut of_days: BTreeMap<Day, Vec<&SpoolSegment>> = BTreeMap::new();
-        for segment in stock {
+        for segment in spooled {
             let of_day = of_days.entry(segment.name.minute.utc_day()).or_default();
             of_day.push(segment);
         }
@@ -88,12 +88,12 @@ impl MergeJob<'_> {
 /// The hours to which something of each day belongs.
 fn hours_of_days(
     candidates: &[Candidate],
-    stock: &[SpoolSegment],
+    spooled: &[SpoolSegment],
 ) -> BTreeMap<Day, BTreeSet<Hour>> {
     let mut days: BTreeMap<Day, BTreeSet<Hour>> = BTreeMap::new();
     for candidate in candidates {
         let numbers = candidate.segments.iter().chain(&candidate.events);
-        for segment in numbers.filter_map(|number| stock.get(*number)) {
+        for segment in numbers.filter_map(|number| spooled.get(*number)) {
             let of_day = days.entry(segment.name.minute.utc_day()).or_default();
             of_day.insert(candidate.hour);
         }
@@ -108,16 +108,16 @@ fn tells_of_the_past(segment: &SpoolSegment, now: UtcMs) -> bool {
 
 /// The days that stay open: the last one of each leg, on the posts' clock and in the order of its runs. Of hours to come
 /// they are the nearest that is known.
-fn last_days(stock: &[SpoolSegment]) -> BTreeSet<Day> {
+fn last_days(spooled: &[SpoolSegment]) -> BTreeSet<Day> {
     let mut legs = BTreeMap::new();
-    for segment in stock {
+    for segment in spooled {
         let name = &segment.name;
         let this = (segment.minute, name.minute.utc_day());
         let last = legs.entry((&name.server, name.partition)).or_insert(this);
         *last = this.max(*last);
     }
-    let by_run = plan::latest_of_each_leg(stock).into_iter();
-    let by_run = by_run.filter_map(|number| stock.get(number));
+    let by_run = plan::latest_of_each_leg(spooled).into_iter();
+    let by_run = by_run.filter_map(|number| spooled.get(number));
     let by_run = by_run.map(|segment| segment.name.minute.utc_day());
     legs.into_values()
         .map(|last| last.1)

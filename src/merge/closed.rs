@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     index,
-    placing::{Clocks, Told},
+    placing::{Clocks, RunClock},
     plan::{Span, SpoolSegment},
 };
 use crate::{
@@ -79,7 +79,7 @@ pub struct ClosedDay {
     /// The hours to which its segments belong, and their revisions.
     pub hours: BTreeMap<Hour, u64>,
     /// What its segments say about the clocks of their runs.
-    pub told: Vec<Told>,
+    pub told: Vec<RunClock>,
     /// The times at which that put these runs.
     clocks: Vec<(i64, Option<i64>)>,
     /// For each leg, the segments of its first and last minute on the posts' clock: the nearest ones for earlier and
@@ -98,12 +98,12 @@ impl ClosedDay {
     pub fn of(
         folders: Sha256,
         hours: BTreeMap<Hour, u64>,
-        stock: &[&SpoolSegment],
-        told: Vec<Told>,
+        spooled: &[&SpoolSegment],
+        told: Vec<RunClock>,
         clocks: &Clocks,
     ) -> Self {
         let mut legs: BTreeMap<Leg, (Minute, Minute)> = BTreeMap::new();
-        for segment in stock {
+        for segment in spooled {
             let (first, last) = legs
                 .entry(segment.name.leg())
                 .or_insert((segment.minute, segment.minute));
@@ -114,16 +114,16 @@ impl ClosedDay {
             let edges = legs.get(&segment.name.leg());
             edges.is_some_and(|(first, last)| [first, last].contains(&&segment.minute))
         };
-        let edges = stock.iter().filter(is_edge);
-        let signed = stock.iter().filter(|of| of.offset_ms.is_some());
+        let edges = spooled.iter().filter(is_edge);
+        let signed = spooled.iter().filter(|of| of.offset_ms.is_some());
         Self {
             folders,
             hours,
             clocks: clocks.of_told(&told),
             told,
             edges: edges.map(|segment| (**segment).clone()).collect(),
-            started: stock.iter().filter_map(|of| of.started).min(),
-            began: stock.iter().filter_map(|of| of.began).min(),
+            started: spooled.iter().filter_map(|of| of.started).min(),
+            began: spooled.iter().filter_map(|of| of.began).min(),
             recorded: signed.map(|of| of.minute.end()).max(),
         }
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     known_lines::KnownLines,
-    runs::{Read, Run, ToRedact, read_segment},
+    runs::{LineRun, Read, ToRedact, read_segment},
 };
 use crate::{
     cover::{
@@ -68,7 +68,7 @@ pub struct Index {
     #[serde(default)]
     pub formerly: Vec<Sha256>,
     /// All lines of the segment, in order.
-    pub runs: Vec<Run>,
+    pub runs: Vec<LineRun>,
 }
 
 /// What an events file says that decides to which hours it belongs.

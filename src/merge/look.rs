@@ -13,7 +13,7 @@ use super::{
     placing::{self, Clocks},
     plan::{self, Candidate, Span, SpoolSegment},
     runs::ToRedact,
-    stock::{self, Found, Unusable, Walk},
+    spool_segments::{self, FoundSegments, Unusable, Walk},
     sweep::WholeHours,
 };
 use crate::{
@@ -38,7 +38,7 @@ use crate::{
 /// What is there and what may be due.
 pub(super) struct Look {
     /// All segments of open days, and of closed ones those that may matter.
-    pub(super) stock: Vec<SpoolSegment>,
+    pub(super) spooled: Vec<SpoolSegment>,
     pub(super) unusable: Vec<Unusable>,
     pub(super) to_redact: Vec<(SegmentName, Vec<ToRedact>)>,
     /// Of each server that has some of these segments: how many bytes of its acknowledgements lie before theirs.
@@ -132,23 +132,23 @@ impl MergeJob<'_> {
             job: self,
             indexes,
             taken: BTreeSet::new(),
-            found: Found::default(),
+            found: FoundSegments::default(),
             tell,
         };
-        let (mut stock, span) =
-            self.open_stock(&mut taking, &mut days, &mut wanted, |stock, closed| {
-                self.span(stock, closed, known, &committed)
+        let (mut spooled, span) =
+            self.open_days_of_spool(&mut taking, &mut days, &mut wanted, |spooled, closed| {
+                self.span(spooled, closed, known, &committed)
             })?;
-        let now = plan::now(&stock, self.primary(), self.now);
+        let now = plan::now(&spooled, self.primary(), self.now);
         let now = days.closed.recorded().map_or(now, |last| last.max(now));
         let when = self.when(span, now);
         let edges = days.closed.days().flat_map(|(_, of)| &of.edges);
-        stock.extend(edges.cloned());
-        stock.sort_by(|a, b| a.name.cmp(&b.name));
+        spooled.extend(edges.cloned());
+        spooled.sort_by(|a, b| a.name.cmp(&b.name));
         // what can have changed: hours to which something in an open day belongs, or of which nothing is known
-        for candidate in plan::candidates(&stock, &committed, &when) {
+        for candidate in plan::candidates(&spooled, &committed, &when) {
             let mut numbers = candidate.segments.iter().chain(&candidate.events);
-            let is_open = |number: &usize| stock.get(*number).is_some_and(|of| days.is_open(of));
+            let is_open = |number: &usize| spooled.get(*number).is_some_and(|of| days.is_open(of));
             if !committed.contains(&candidate.hour) || numbers.any(is_open) {
                 wanted.insert(candidate.hour);
             }
@@ -160,12 +160,12 @@ impl MergeJob<'_> {
         also.extend(due);
         wanted.extend(&also);
         let beside = days.closed.with_hours(&wanted);
-        stock.retain(|of| !beside.contains(&of.name.minute.utc_day()));
+        spooled.retain(|of| !beside.contains(&of.name.minute.utc_day()));
         let mut more = taking.take(&mut days, &beside);
         placing::place(&mut more, &days.clocks, zone);
-        stock.extend(more);
-        stock.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut candidates = plan::candidates(&stock, &committed, &when);
+        spooled.extend(more);
+        spooled.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut candidates = plan::candidates(&spooled, &committed, &when);
         add(&mut candidates, also.intersection(&committed));
         candidates.retain(|c| wanted.contains(&c.hour));
         candidates.retain(|c| self.asked.is_empty() || self.asked.contains(&c.hour));
@@ -173,7 +173,7 @@ impl MergeJob<'_> {
         unusable.extend(std::mem::take(&mut days.walk.unusable));
         unusable.extend(found.unusable);
         Ok(Look {
-            stock,
+            spooled,
             unusable,
             to_redact: found.to_redact,
             acks: found.acks,
@@ -188,7 +188,7 @@ impl MergeJob<'_> {
     }
 
     /// The segments of open days on the posts' clock, and when the vault began. What is found on the way opens more days, and adds their hours.
-    fn open_stock(
+    fn open_days_of_spool(
         &self,
         taking: &mut Taking<'_, '_>,
         days: &mut Days,
@@ -197,24 +197,24 @@ impl MergeJob<'_> {
     ) -> Result<(Vec<SpoolSegment>, Span), RunError> {
         let zone = &self.settings.timezone;
         let open = days.open();
-        let mut stock = taking.take(days, &open);
-        let told = placing::told(&stock);
+        let mut spooled = taking.take(days, &open);
+        let told = placing::told(&spooled);
         let open = told.iter().map(|(day, told)| (*day, told.as_slice()));
         let closed = days.closed.days();
         let closed = closed.map(|(day, of)| (day, of.told.as_slice()));
         let clocks = Clocks::of(closed.chain(open));
         wanted.extend(days.closed.open_if(|_, of| !of.is_placed_by(&clocks)));
         let open = days.open();
-        stock.extend(taking.take(days, &open));
-        placing::place(&mut stock, &clocks, zone);
-        let span = span(&stock, &days.closed)?;
+        spooled.extend(taking.take(days, &open));
+        placing::place(&mut spooled, &clocks, zone);
+        let span = span(&spooled, &days.closed)?;
         wanted.extend(days.closed.open_unless_began(span));
         let open = days.open();
         let mut more = taking.take(days, &open);
         placing::place(&mut more, &clocks, zone);
-        stock.extend(more);
+        spooled.extend(more);
         days.clocks = clocks;
-        Ok((stock, span))
+        Ok((spooled, span))
     }
 
     /// The hours that are committed, and the days that could not be read.
@@ -275,7 +275,7 @@ impl MergeJob<'_> {
     /// When the vault began.
     fn span(
         &self,
-        stock: &[SpoolSegment],
+        spooled: &[SpoolSegment],
         closed: &ClosedDays,
         known: Option<Hour>,
         committed: &BTreeSet<Hour>,
@@ -287,7 +287,7 @@ impl MergeJob<'_> {
             first_hour: [known, started].into_iter().flatten().min(),
             began: [self.began(committed)?, began].into_iter().flatten().min(),
         };
-        Ok(plan::span(stock, zone, known))
+        Ok(plan::span(spooled, zone, known))
     }
 
     /// A day of the vault that cannot be read does not stop the others.
@@ -406,7 +406,7 @@ impl MergeJob<'_> {
         let days = walk.days().collect();
         let (now, threads) = (self.now, self.threads);
         let of = (&walk, &days, &self.closed(false, &indexes)?);
-        let taken = stock::take(&indexes, zone, now, threads, of, |_, _| ());
+        let taken = spool_segments::read(&indexes, zone, now, threads, of, |_, _| ());
         let holding = taken.to_redact;
         for (post, _) in holding.iter().flat_map(|(_, posts)| posts) {
             let hour = zone.hour_of(post.at);
@@ -416,12 +416,12 @@ impl MergeJob<'_> {
     }
 }
 
-/// The days of the spool, taken stock of one after another.
+/// The days of the spool, read one after another.
 struct Taking<'a, 'j> {
     job: &'a MergeJob<'j>,
     indexes: &'a Indexes<'a>,
     taken: BTreeSet<Day>,
-    found: Found,
+    found: FoundSegments,
     tell: &'a mut dyn FnMut(Step<'_>),
 }
 
@@ -430,7 +430,7 @@ impl Taking<'_, '_> {
     fn take(&mut self, days: &mut Days, wanted: &BTreeSet<Day>) -> Vec<SpoolSegment> {
         let new: BTreeSet<Day> = wanted.difference(&self.taken).copied().collect();
         let job = self.job;
-        let found = stock::take(
+        let found = spool_segments::read(
             self.indexes,
             &job.settings.timezone,
             job.now,
@@ -446,7 +446,7 @@ impl Taking<'_, '_> {
             let before = self.found.acks.entry(server).or_insert(bytes);
             *before = bytes.min(*before);
         }
-        found.stock
+        found.spooled
     }
 }
 

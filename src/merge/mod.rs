@@ -43,7 +43,7 @@ pub mod run;
 /// Divides a segment's lines into runs.
 pub mod runs;
 /// The segments in the spool, and those that cannot be used.
-pub mod stock;
+pub mod spool_segments;
 /// Compresses and deletes raw data that has been merged.
 pub mod sweep;
 /// Work done by several threads, taken in order.

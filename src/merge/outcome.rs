@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{stock::Unusable, sweep::Swept};
+use super::{spool_segments::Unusable, sweep::Swept};
 use crate::{alarm::AlarmKind, period::Hour, segment::name::ServerId, vault::manifest::Manifest};
 
 /// The result of an hour.

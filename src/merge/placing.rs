@@ -16,7 +16,7 @@ use crate::{
 
 /// What the segments of one run and UTC day say about its clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct RunClock {
     /// Whose run.
     leg: Leg,
     /// Its place in the order of the server's runs.
@@ -33,7 +33,7 @@ pub struct Told {
     stamps: (UtcMs, UtcMs),
 }
 
-impl Told {
+impl RunClock {
     fn of(segment: &SpoolSegment) -> Self {
         Self {
             leg: segment.name.leg(),
@@ -67,11 +67,13 @@ impl Told {
 }
 
 /// What segments tell, by UTC day and run. They are ascending by name.
-pub fn told<'a>(stock: impl IntoIterator<Item = &'a SpoolSegment>) -> BTreeMap<Day, Vec<Told>> {
-    type OfRuns = BTreeMap<(Leg, u64, RunId), Told>;
+pub fn told<'a>(
+    spooled: impl IntoIterator<Item = &'a SpoolSegment>,
+) -> BTreeMap<Day, Vec<RunClock>> {
+    type OfRuns = BTreeMap<(Leg, u64, RunId), RunClock>;
     let mut days: BTreeMap<Day, OfRuns> = BTreeMap::new();
-    for segment in stock {
-        let told = Told::of(segment);
+    for segment in spooled {
+        let told = RunClock::of(segment);
         let runs = days.entry(segment.name.minute.utc_day()).or_default();
         match runs.get_mut(&(told.leg.clone(), told.number, told.run)) {
             Some(earlier) => earlier.add(&told),
@@ -92,12 +94,12 @@ pub struct Clocks {
 
 impl Clocks {
     /// From what all segments tell, by UTC day.
-    pub fn of<'a>(days: impl IntoIterator<Item = (Day, &'a [Told])>) -> Self {
-        let mut ascending: BTreeMap<Day, Vec<&Told>> = BTreeMap::new();
+    pub fn of<'a>(days: impl IntoIterator<Item = (Day, &'a [RunClock])>) -> Self {
+        let mut ascending: BTreeMap<Day, Vec<&RunClock>> = BTreeMap::new();
         for (day, told) in days {
             ascending.entry(day).or_default().extend(told);
         }
-        let mut legs: BTreeMap<Leg, BTreeMap<(u64, RunId), Told>> = BTreeMap::new();
+        let mut legs: BTreeMap<Leg, BTreeMap<(u64, RunId), RunClock>> = BTreeMap::new();
         for told in ascending.into_values().flatten() {
             let runs = legs.entry(told.leg.clone()).or_default();
             let known = runs.entry((told.number, told.run));
@@ -107,7 +109,7 @@ impl Clocks {
         }
         let mut found = Self::default();
         for (leg, runs) in legs {
-            let signs: Vec<Signs> = runs.values().map(Told::signs).collect();
+            let signs: Vec<Signs> = runs.values().map(RunClock::signs).collect();
             for (((_, run), lag_ms), signs) in runs.keys().zip(clock::lags_ms(&signs)).zip(&signs) {
                 let of_run = (lag_ms, signs.off_ms());
                 found.runs.insert((leg.clone(), *run), of_run);
@@ -123,15 +125,15 @@ impl Clocks {
     }
 
     /// Those of the runs that told this.
-    pub fn of_told(&self, told: &[Told]) -> Vec<(i64, Option<i64>)> {
-        let of_run = |told: &Told| self.of_run(&told.leg, told.run);
+    pub fn of_told(&self, told: &[RunClock]) -> Vec<(i64, Option<i64>)> {
+        let of_run = |told: &RunClock| self.of_run(&told.leg, told.run);
         told.iter().map(of_run).collect()
     }
 }
 
 /// Finds the minute of each segment on the posts' clock, and what follows from it. Once for each.
-pub fn place(stock: &mut [SpoolSegment], clocks: &Clocks, zone: &Zone) {
-    for segment in stock {
+pub fn place(spooled: &mut [SpoolSegment], clocks: &Clocks, zone: &Zone) {
+    for segment in spooled {
         let (run_lag_ms, run_off_ms) = clocks.of_run(&segment.name.leg(), segment.name.run);
         let own = Signs {
             offsets_ms: segment.offset_ms.into_iter().collect(),

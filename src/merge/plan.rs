@@ -98,7 +98,7 @@ pub struct Candidate {
 
 /// What the plan knows of an input, so that merging need not read its index again.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct KnownInput {
     /// Its minute on the posts' clock.
     pub minute: Minute,
     /// The place of its run in the order of the server's runs.
@@ -111,16 +111,16 @@ pub struct Known {
 
 impl Candidate {
     /// What is known of its segments and of those whose events files belong to it.
-    pub fn known(&self, stock: &[SpoolSegment]) -> BTreeMap<SegmentName, Known> {
+    pub fn known(&self, spooled: &[SpoolSegment]) -> BTreeMap<SegmentName, KnownInput> {
         let numbers = self.segments.iter().chain(&self.events);
-        let known = |of: &SpoolSegment| Known {
+        let known = |of: &SpoolSegment| KnownInput {
             minute: of.minute,
             number: of.number,
             lag: of.lag,
             listened: of.listened.clone(),
         };
         numbers
-            .filter_map(|number| stock.get(*number))
+            .filter_map(|number| spooled.get(*number))
             .map(|of| (of.name.clone(), known(of)))
             .collect()
     }
@@ -218,11 +218,11 @@ impl SpoolSegment {
 /// minute.
 const SEALED_LATELY_MS: i64 = 15 * 60_000;
 
-/// Of each leg the segment that is latest in the order of its runs, by number in the stock. Legs number their runs each for
+/// Of each leg the segment that is latest in the order of its runs, by number among them. Legs number their runs each for
 /// itself, so that those of two cannot be compared.
-pub(super) fn latest_of_each_leg(stock: &[SpoolSegment]) -> BTreeSet<usize> {
+pub(super) fn latest_of_each_leg(spooled: &[SpoolSegment]) -> BTreeSet<usize> {
     let mut latest = BTreeMap::new();
-    for (number, segment) in stock.iter().enumerate() {
+    for (number, segment) in spooled.iter().enumerate() {
         let name = &segment.name;
         let this = (segment.number, name.minute, name.part, number);
         let known = latest.entry((&name.server, name.partition)).or_insert(this);
@@ -234,11 +234,11 @@ pub(super) fn latest_of_each_leg(stock: &[SpoolSegment]) -> BTreeSet<usize> {
 /// Now, on the posts' clock. What a server has recorded is in the past. The latest segment of the primary tells how
 /// far its clock was off. If that segment is old, the clock may have been set since then, and the earlier of the two
 /// results counts: an hour that is merged late is right, but one that is merged before its end is wrong.
-pub fn now(stock: &[SpoolSegment], primary: Option<&ServerId>, now: UtcMs) -> UtcMs {
-    let signed = stock.iter().filter(|of| of.offset_ms.is_some());
+pub fn now(spooled: &[SpoolSegment], primary: Option<&ServerId>, now: UtcMs) -> UtcMs {
+    let signed = spooled.iter().filter(|of| of.offset_ms.is_some());
     let recorded = signed.map(|of| of.minute.end()).max();
-    let latest = latest_of_each_leg(stock).into_iter();
-    let latest = latest.filter_map(|number| stock.get(number));
+    let latest = latest_of_each_leg(spooled).into_iter();
+    let latest = latest.filter_map(|number| spooled.get(number));
     let own = latest.filter(|of| Some(&of.name.server) == primary);
     let is_lately = |of: &SpoolSegment| {
         now.0.abs_diff(of.name.minute.end().0) <= SEALED_LATELY_MS.unsigned_abs()
@@ -258,10 +258,10 @@ pub fn now(stock: &[SpoolSegment], primary: Option<&ServerId>, now: UtcMs) -> Ut
 }
 
 /// When the span begins: with the first `started`, and with the first connection or line; or as the vault knows it.
-pub fn span(stock: &[SpoolSegment], zone: &Zone, known: Span) -> Span {
-    let started = stock.iter().filter_map(|segment| segment.started).min();
+pub fn span(spooled: &[SpoolSegment], zone: &Zone, known: Span) -> Span {
+    let started = spooled.iter().filter_map(|segment| segment.started).min();
     let started = started.map(|at| zone.hour_of(at));
-    let began = stock.iter().filter_map(|segment| segment.began).min();
+    let began = spooled.iter().filter_map(|segment| segment.began).min();
     Span {
         first_hour: [started, known.first_hour].into_iter().flatten().min(),
         began: [began, known.began].into_iter().flatten().min(),
@@ -269,9 +269,9 @@ pub fn span(stock: &[SpoolSegment], zone: &Zone, known: Span) -> Span {
 }
 
 /// All hours that may be due, ascending: hours of the span that are not committed, and hours to which a segment in
-/// `stock` (ascending by name) belongs.
+/// `spooled` (ascending by name) belongs.
 pub fn candidates(
-    stock: &[SpoolSegment],
+    spooled: &[SpoolSegment],
     committed: &BTreeSet<Hour>,
     when: &When<'_>,
 ) -> Vec<Candidate> {
@@ -284,12 +284,12 @@ pub fn candidates(
             }
         }
     }
-    for (number, segment) in stock.iter().enumerate() {
+    for (number, segment) in spooled.iter().enumerate() {
         for hour in segment.hours.keys() {
             hours.entry(*hour).or_default().push(number);
         }
     }
-    let events = EventsFiles::of(stock);
+    let events = EventsFiles::of(spooled);
     for hour in events.hours(when) {
         hours.entry(hour).or_default();
     }
@@ -316,13 +316,13 @@ pub fn is_in_span(hour: Hour, when: &When<'_>) -> bool {
 /// has the number of the segment with the first event after the pause: only that segment shows whether something was
 /// missed.
 fn pauses(
-    stock: &[SpoolSegment],
+    spooled: &[SpoolSegment],
     minutes: &BTreeMap<Minute, Vec<usize>>,
 ) -> Vec<(usize, Interval)> {
     let mut pauses = Vec::new();
     let mut reached: Option<UtcMs> = None;
     for number in minutes.values().flatten() {
-        let Some(of) = stock.get(*number) else {
+        let Some(of) = spooled.get(*number) else {
             continue;
         };
         for listened in &of.listened {
@@ -347,33 +347,33 @@ fn pauses(
 /// backfills that reach into the hour are added, and files that describe a replay of it, or that it was no longer
 /// available, however much later.
 struct EventsFiles<'a> {
-    stock: &'a [SpoolSegment],
+    spooled: &'a [SpoolSegment],
     /// The numbers of the last kind, and the times that they describe.
     telling: Vec<(usize, Vec<Interval>)>,
     servers: BTreeMap<Leg, BTreeMap<Minute, Vec<usize>>>,
 }
 
 impl<'a> EventsFiles<'a> {
-    fn of(stock: &'a [SpoolSegment]) -> Self {
+    fn of(spooled: &'a [SpoolSegment]) -> Self {
         let mut servers: BTreeMap<Leg, BTreeMap<Minute, Vec<usize>>> = BTreeMap::new();
-        for (number, segment) in stock.iter().enumerate() {
+        for (number, segment) in spooled.iter().enumerate() {
             let minutes = servers.entry(segment.name.leg()).or_default();
             minutes.entry(segment.minute).or_default().push(number);
         }
-        let mut telling: BTreeMap<usize, Vec<Interval>> = stock
+        let mut telling: BTreeMap<usize, Vec<Interval>> = spooled
             .iter()
             .map(SpoolSegment::tells_of)
             .enumerate()
             .collect();
         for minutes in servers.values() {
-            for (number, pause) in pauses(stock, minutes) {
+            for (number, pause) in pauses(spooled, minutes) {
                 telling.entry(number).or_default().push(pause);
             }
             // a connection's request may be recorded in the minute before its first event
             let numbers: Vec<usize> = minutes.values().flatten().copied().collect();
             for two in numbers.windows(2) {
                 if let [before, number] = two
-                    && let Some(of) = stock.get(*number)
+                    && let Some(of) = spooled.get(*number)
                     && of
                         .listened
                         .first()
@@ -385,7 +385,7 @@ impl<'a> EventsFiles<'a> {
         }
         telling.retain(|_, times| !times.is_empty());
         Self {
-            stock,
+            spooled,
             telling: telling.into_iter().collect(),
             servers,
         }
@@ -395,7 +395,7 @@ impl<'a> EventsFiles<'a> {
     fn hours(&self, when: &When<'_>) -> BTreeSet<Hour> {
         let hour_of = |minute: i64| when.zone.hour_of(Minute(minute).begin());
         let mut hours = BTreeSet::new();
-        for segment in self.stock {
+        for segment in self.spooled {
             let minute = segment.minute.0;
             let first = minute - 1 - i64::from(segment.backfill);
             let last = minute + 1 + i64::from(segment.is_slow);
@@ -436,14 +436,14 @@ impl<'a> EventsFiles<'a> {
     /// Whether a server had never collected before that minute: then it has no earlier data to send.
     fn is_first_ever(&self, minutes: &BTreeMap<Minute, Vec<usize>>, minute: Minute) -> bool {
         let numbers = minutes.get(&minute).into_iter().flatten();
-        let mut segments = numbers.filter_map(|number| self.stock.get(*number));
+        let mut segments = numbers.filter_map(|number| self.spooled.get(*number));
         segments.any(|segment| segment.is_first)
     }
 
     /// Whether it is known what happened right after an hour, without a file of a later minute.
     fn is_told_to_its_end(&self, minutes: &BTreeMap<Minute, Vec<usize>>, minute: Minute) -> bool {
         let numbers = minutes.get(&minute).into_iter().flatten();
-        let mut segments = numbers.filter_map(|number| self.stock.get(*number));
+        let mut segments = numbers.filter_map(|number| self.spooled.get(*number));
         segments.any(|segment| !segment.ends_early)
     }
 
@@ -477,14 +477,14 @@ impl<'a> EventsFiles<'a> {
             && !when.expects(leg, hour)
             && self.stops_in(minutes, *last)
             && !segments.iter().any(|number| {
-                let segment = self.stock.get(*number);
+                let segment = self.spooled.get(*number);
                 segment.is_some_and(|segment| segment.name.is_of(leg))
             })
     }
 
     fn stops_in(&self, minutes: &BTreeMap<Minute, Vec<usize>>, minute: Minute) -> bool {
         let numbers = minutes.get(&minute).into_iter().flatten();
-        let mut segments = numbers.filter_map(|number| self.stock.get(*number));
+        let mut segments = numbers.filter_map(|number| self.spooled.get(*number));
         segments.any(|segment| segment.stopped)
     }
 
@@ -507,12 +507,12 @@ impl<'a> EventsFiles<'a> {
             let inside = minutes.range(before..=after);
             numbers.extend(inside.flat_map(|(_, numbers)| numbers));
             let earlier = minutes.get(&Minute(before.0 - 1)).into_iter().flatten();
-            let is_slow = |number: &&usize| self.stock.get(**number).is_some_and(|of| of.is_slow);
+            let is_slow = |number: &&usize| self.spooled.get(**number).is_some_and(|of| of.is_slow);
             numbers.extend(earlier.filter(is_slow));
             numbers.extend(self.brackets((server, minutes), hour, (before, after), when));
             let later = minutes.range(Minute(after.0 + 1)..=Minute(after.0 + BACKFILL_MINUTES_MAX));
             numbers.extend(later.flat_map(|(_, numbers)| numbers).filter(|number| {
-                let segment = self.stock.get(**number);
+                let segment = self.spooled.get(**number);
                 segment.is_some_and(|segment| {
                     0 < segment.backfill
                         && segment.minute.0 - i64::from(segment.backfill) <= after.0
@@ -559,9 +559,9 @@ impl<'a> EventsFiles<'a> {
 }
 
 /// What the hour's manifest will name as its inputs.
-pub fn inputs(candidate: &Candidate, stock: &[SpoolSegment]) -> Inputs {
-    let segments = candidate.segments.iter().filter_map(|n| stock.get(*n));
-    let events = candidate.events.iter().filter_map(|n| stock.get(*n));
+pub fn inputs(candidate: &Candidate, spooled: &[SpoolSegment]) -> Inputs {
+    let segments = candidate.segments.iter().filter_map(|n| spooled.get(*n));
+    let events = candidate.events.iter().filter_map(|n| spooled.get(*n));
     Inputs {
         segments: segments
             .map(|segment| SegmentInput {
@@ -584,10 +584,10 @@ pub fn inputs(candidate: &Candidate, stock: &[SpoolSegment]) -> Inputs {
 
 /// The inputs of a former revision as they are now: a segment has another hash and fewer lines if some were taken out
 /// on request.
-pub fn as_redacted(former: &Inputs, hour: Hour, stock: &[SpoolSegment]) -> Inputs {
+pub fn as_redacted(former: &Inputs, hour: Hour, spooled: &[SpoolSegment]) -> Inputs {
     let mut now = former.clone();
     for input in &mut now.segments {
-        if let Some(segment) = of_name(&input.name, stock)
+        if let Some(segment) = of_name(&input.name, spooled)
             && segment.was(input.sha256, input.original)
         {
             input.original = segment.formerly.first().copied();
@@ -599,9 +599,9 @@ pub fn as_redacted(former: &Inputs, hour: Hour, stock: &[SpoolSegment]) -> Input
     now
 }
 
-fn of_name<'a>(name: &SegmentName, stock: &'a [SpoolSegment]) -> Option<&'a SpoolSegment> {
-    let place = stock.binary_search_by(|segment| segment.name.cmp(name));
-    place.ok().and_then(|place| stock.get(place))
+fn of_name<'a>(name: &SegmentName, spooled: &'a [SpoolSegment]) -> Option<&'a SpoolSegment> {
+    let place = spooled.binary_search_by(|segment| segment.name.cmp(name));
+    place.ok().and_then(|place| spooled.get(place))
 }
 
 /// The inputs of a revision, including those of the former one that are gone.
@@ -644,9 +644,9 @@ fn files(inputs: &Inputs) -> BTreeSet<File<'_>> {
 
 /// The inputs of a revision that are gone. A segment from which lines were taken out on request is still there, with
 /// another hash.
-pub fn gone(inputs: &Inputs, stock: &[SpoolSegment]) -> Vec<String> {
+pub fn gone(inputs: &Inputs, spooled: &[SpoolSegment]) -> Vec<String> {
     let is_here = |file: &File<'_>| {
-        of_name(file.segment, stock).is_some_and(|segment| {
+        of_name(file.segment, spooled).is_some_and(|segment| {
             if file.is_events {
                 segment.events_sha256 == file.sha256
             } else {
@@ -670,12 +670,12 @@ pub fn gone(inputs: &Inputs, stock: &[SpoolSegment]) -> Vec<String> {
 /// hour.
 pub fn decide(
     candidate: &Candidate,
-    stock: &[SpoolSegment],
+    spooled: &[SpoolSegment],
     former: Option<&Inputs>,
     asked: bool,
     when: &When<'_>,
 ) -> Decision {
-    let here = inputs(candidate, stock);
+    let here = inputs(candidate, spooled);
     let here = files(&here);
     let nothing = Inputs::default();
     let known = files(former.unwrap_or(&nothing));
@@ -700,7 +700,7 @@ pub fn decide(
     }
     let numbers = candidate.segments.iter().chain(&candidate.events);
     let arrivals: Vec<UtcMs> = numbers
-        .filter_map(|n| stock.get(*n))
+        .filter_map(|n| spooled.get(*n))
         .filter(|segment| new.iter().any(|file| *file.segment == segment.name))
         .map(|segment| segment.arrived)
         .collect();
@@ -709,12 +709,12 @@ pub fn decide(
     }
     // if old inputs are gone, a change of the bracketing events files alone does not count as a loss
     let is_bracket = |file: &&File<'_>| {
-        let segment = of_name(file.segment, stock);
+        let segment = of_name(file.segment, spooled);
         let minute = segment.map_or(file.segment.minute, |segment| segment.minute);
         file.is_events && is_outside(minute, candidate.hour, when)
     };
     let only_brackets = new.iter().all(is_bracket);
-    let missing = gone(former.unwrap_or(&nothing), stock);
+    let missing = gone(former.unwrap_or(&nothing), spooled);
     if missing.is_empty() {
         merge()
     } else if only_brackets {
@@ -725,7 +725,7 @@ pub fn decide(
         };
         let was = |file: &File<'_>| known.iter().find(|known| same(known, file));
         let is_other = |file: &&File<'_>| {
-            let segment = of_name(file.segment, stock);
+            let segment = of_name(file.segment, spooled);
             was(file).is_some_and(|was| {
                 segment.is_none_or(|segment| !segment.was(was.sha256, was.original))
             })
@@ -818,7 +818,7 @@ mod tests {
     #[test]
     fn an_input_is_known_by_its_original_whatever_was_taken_out_of_it() {
         let [first, one, both] = ["first", "one", "both"].map(|text| Sha256::of(text.as_bytes()));
-        let stock = |sha256, formerly: &[Sha256]| {
+        let spooled = |sha256, formerly: &[Sha256]| {
             let mut segment = segment("1", "14:20", &[("23_14", 3)], "14:21");
             (segment.sha256, segment.formerly) = (sha256, formerly.to_vec());
             vec![segment]
@@ -829,14 +829,14 @@ mod tests {
             events: Vec::new(),
         };
         let [of_one, of_both] = [one, both].map(|sha256| {
-            let here = stock(sha256, &[first]);
+            let here = spooled(sha256, &[first]);
             (inputs(&candidate, &here), here)
         });
         assert_eq!(gone(&of_one.0, &of_both.1), [""; 0]);
         assert_eq!(gone(&of_both.0, &of_one.1), [""; 0]);
         let now = as_redacted(&of_one.0, candidate.hour, &of_both.1);
         assert_eq!(now, of_both.0);
-        assert_eq!(gone(&of_one.0, &stock(both, &[])).len(), 1, "another");
+        assert_eq!(gone(&of_one.0, &spooled(both, &[])).len(), 1, "another");
     }
 
     #[test]
@@ -873,14 +873,14 @@ mod tests {
             segment.number = number;
             segment
         };
-        let stock = [of(1, "14:20", 2, 8), of(2, "09:20", 0, 700)];
-        let found = now(&stock, Some(&primary), ms("14:30"));
+        let spooled = [of(1, "14:20", 2, 8), of(2, "09:20", 0, 700)];
+        let found = now(&spooled, Some(&primary), ms("14:30"));
         assert_eq!(found, ms("12:30"));
     }
 
     /// What is decided at a time: the first letter of each decision that is not `Nothing`.
     fn decided(
-        stock: &[SpoolSegment],
+        spooled: &[SpoolSegment],
         committed: &[(&str, &[SpoolSegment])],
         asked: Option<&str>,
         now: &str,
@@ -888,17 +888,17 @@ mod tests {
         let zone = Zone::named("UTC").unwrap();
         let when = When {
             zone: &zone,
-            span: span(stock, &zone, Span::default()),
+            span: span(spooled, &zone, Span::default()),
             settle_ms: SETTLE_MS,
             now: ms(now),
             primary: None,
             servers: &two(),
         };
-        let of = |stock: &[SpoolSegment], hour| {
-            let found = candidates(stock, &BTreeSet::new(), &when);
+        let of = |spooled: &[SpoolSegment], hour| {
+            let found = candidates(spooled, &BTreeSet::new(), &when);
             let candidate = found.into_iter().find(|candidate| candidate.hour == hour);
             candidate
-                .map(|candidate| inputs(&candidate, stock))
+                .map(|candidate| inputs(&candidate, spooled))
                 .unwrap_or_default()
         };
         let committed: BTreeMap<Hour, Inputs> = committed
@@ -907,10 +907,10 @@ mod tests {
             .collect();
         let done: BTreeSet<Hour> = committed.keys().copied().collect();
         let mut found = Vec::new();
-        for candidate in candidates(stock, &done, &when) {
+        for candidate in candidates(spooled, &done, &when) {
             let asked = asked.map(hour) == Some(candidate.hour);
             let former = committed.get(&candidate.hour);
-            let text = match decide(&candidate, stock, former, asked, &when) {
+            let text = match decide(&candidate, spooled, former, asked, &when) {
                 Decision::Nothing => continue,
                 Decision::Wait => "waits".to_owned(),
                 Decision::Merge { segments, events } => {
@@ -925,12 +925,12 @@ mod tests {
 
     #[test]
     fn hours_of_the_span_wait_until_they_have_settled() {
-        let stock = [
+        let spooled = [
             segment("1", "13:50", &[("23_13", 5)], "13:51"),
             segment("1", "14:00", &[("23_13", 1), ("23_14", 7)], "14:01"),
             segment("1", "16:30", &[("23_16", 5), ("20_07", 1)], "16:31"),
         ];
-        let at = |now| decided(&stock, &[], None, now);
+        let at = |now| decided(&spooled, &[], None, now);
         assert_eq!(
             at("16:32"),
             [
@@ -944,7 +944,7 @@ mod tests {
         assert_eq!(at("17:09").last().unwrap(), "2026-11-23_17 waits");
         assert_eq!(at("17:09")[4], "2026-11-23_16 waits");
         assert_eq!(at("17:10")[4], "2026-11-23_16 +1 +2");
-        let asked = decided(&stock, &[], Some("23_16"), "16:32");
+        let asked = decided(&spooled, &[], Some("23_16"), "16:32");
         assert_eq!(asked.last().unwrap(), "2026-11-23_16 +1 +2");
     }
 
@@ -956,8 +956,13 @@ mod tests {
         ];
         let mut now = before.to_vec();
         now.push(segment("2", "13:52", &[("23_13", 9)], "15:00"));
-        let at = |stock: &[SpoolSegment], asked, now| {
-            decided(stock, &[("23_13", &before), ("23_14", &before)], asked, now)
+        let at = |spooled: &[SpoolSegment], asked, now| {
+            decided(
+                spooled,
+                &[("23_13", &before), ("23_14", &before)],
+                asked,
+                now,
+            )
         };
         assert_eq!(at(&before, None, "14:30"), [""; 0]);
         assert_eq!(at(&before, Some("23_13"), "14:30"), [""; 0]);
@@ -979,7 +984,7 @@ mod tests {
 
     /// The minutes of the events files that belong to hours.
     fn minutes_of(
-        stock: &[SpoolSegment],
+        spooled: &[SpoolSegment],
         primary: Option<&str>,
         hours: &[&str],
     ) -> Vec<Vec<String>> {
@@ -987,19 +992,19 @@ mod tests {
         let primary: Option<ServerId> = primary.map(|id| id.parse().unwrap());
         let when = When {
             zone: &zone,
-            span: span(stock, &zone, Span::default()),
+            span: span(spooled, &zone, Span::default()),
             settle_ms: SETTLE_MS,
             now: ms("18:30"),
             primary: primary.as_ref(),
             servers: &two(),
         };
-        let files = EventsFiles::of(stock);
+        let files = EventsFiles::of(spooled);
         let known = files.hours(&when);
         let of_hour = |at: &&str| {
             let hour = hour(at);
             let numbers = files.of_hour(hour, &[], &when);
             assert!(numbers.is_empty() || known.contains(&hour), "{hour}");
-            let minute = |n: usize| stock[n].name.minute.begin().to_string()[11..16].to_owned();
+            let minute = |n: usize| spooled[n].name.minute.begin().to_string()[11..16].to_owned();
             numbers.into_iter().map(minute).collect()
         };
         hours.iter().map(of_hour).collect()
@@ -1033,9 +1038,9 @@ mod tests {
                 (of.stopped, of.ends_early) = (stopped, stopped);
                 of
             };
-            let mut stock = vec![of("13:50", false), of(minute, true)];
-            stock.sort_by(|a, b| a.name.cmp(&b.name));
-            minutes_of(&stock, Some("1"), &["23_14", "23_15", "23_16"])
+            let mut spooled = vec![of("13:50", false), of(minute, true)];
+            spooled.sort_by(|a, b| a.name.cmp(&b.name));
+            minutes_of(&spooled, Some("1"), &["23_14", "23_15", "23_16"])
         };
         let nothing: [&str; 0] = [];
         for name in ["1_sample.02", "3_sample"] {
@@ -1058,7 +1063,7 @@ mod tests {
             backfill,
             ..segment("1", minute, &[], minute)
         };
-        let stock = [
+        let spooled = [
             asked("13:50", 0),
             asked("14:59", 0),
             asked("15:00", 0),
@@ -1068,7 +1073,7 @@ mod tests {
             asked("15:04", 5),
             asked("15:06", 5),
         ];
-        let found = minutes_of(&stock, None, &["23_14"]).remove(0);
+        let found = minutes_of(&spooled, None, &["23_14"]).remove(0);
         // that of the minute after the hour tells of its end; of the later ones those that asked so far back
         assert_eq!(found, ["13:50", "14:59", "15:00", "15:03", "15:04"]);
     }
@@ -1076,7 +1081,7 @@ mod tests {
     /// What came next after a pause tells of all of it, whatever hour that reaches into.
     #[test]
     fn the_end_of_a_pause_belongs_to_the_hours_before_it() {
-        let stock = |next: &str| {
+        let spooled = |next: &str| {
             ["13:50", "14:59", "15:00", "15:01", "15:02"].map(|minute| {
                 let mut of = segment("1", minute, &[], minute);
                 let first = match minute {
@@ -1093,12 +1098,12 @@ mod tests {
                 of
             })
         };
-        let of_hour = |next| minutes_of(&stock(next), None, &["23_14"]);
+        let of_hour = |next| minutes_of(&spooled(next), None, &["23_14"]);
         assert_eq!(of_hour("15:00"), [["13:50", "14:59", "15:00"]]);
         assert_eq!(of_hour("15:01"), [["13:50", "14:59", "15:00", "15:01"]]);
         assert_eq!(of_hour("15:02"), [["13:50", "14:59", "15:00", "15:02"]]);
         // what is hardly later came two minutes later
-        let mut again = stock("15:01");
+        let mut again = spooled("15:01");
         again[3].listened[0].first = ms("15:00").plus_ms(10_000);
         let found = minutes_of(&again, None, &["23_14"]);
         assert_eq!(found, [["13:50", "14:59", "15:00", "15:01"]]);
@@ -1108,14 +1113,14 @@ mod tests {
     #[test]
     fn who_asked_belongs_to_the_hours_of_what_came() {
         let of_hour = |connection: Option<u64>| {
-            let mut stock = ["13:50", "15:20", "15:21"].map(|at| segment("1", at, &[], at));
-            stock[2].listened = vec![Listened {
+            let mut spooled = ["13:50", "15:20", "15:21"].map(|at| segment("1", at, &[], at));
+            spooled[2].listened = vec![Listened {
                 connection,
                 first: ms("14:05"),
                 last: ms("15:10"),
                 pauses: Vec::new(),
             }];
-            minutes_of(&stock, None, &["23_13"])
+            minutes_of(&spooled, None, &["23_13"])
         };
         assert_eq!(of_hour(None), [["13:50", "15:20", "15:21"]]);
         assert_eq!(of_hour(Some(1)), [["13:50", "15:20", "15:21"]]);
@@ -1124,19 +1129,19 @@ mod tests {
     #[test]
     fn an_early_end_in_the_outer_minute_is_told_by_the_next_file() {
         let at = |minute| segment("1", minute, &[], minute);
-        let mut stock = [
+        let mut spooled = [
             at("13:50"),
             at("14:59"),
             at("15:00"),
             at("15:07"),
             at("16:20"),
         ];
-        let of = |stock: &[SpoolSegment]| minutes_of(stock, None, &["23_14"]).remove(0);
-        assert_eq!(of(&stock), ["13:50", "14:59", "15:00"]);
-        stock[2].ends_early = true;
-        assert_eq!(of(&stock), ["13:50", "14:59", "15:00", "15:07"]);
+        let of = |spooled: &[SpoolSegment]| minutes_of(spooled, None, &["23_14"]).remove(0);
+        assert_eq!(of(&spooled), ["13:50", "14:59", "15:00"]);
+        spooled[2].ends_early = true;
+        assert_eq!(of(&spooled), ["13:50", "14:59", "15:00", "15:07"]);
         // another run in that minute goes on
-        let mut both = stock.to_vec();
+        let mut both = spooled.to_vec();
         both.insert(3, at("15:00"));
         let goes_on = both[3].name.to_string().replace("_000", "_001");
         both[3].name = goes_on.parse().unwrap();
@@ -1146,28 +1151,28 @@ mod tests {
     #[test]
     fn a_primary_that_stopped_did_not_run_and_another_server_may_be_late() {
         let hours = ["23_14", "23_15", "23_18"];
-        let mut stock = vec![
+        let mut spooled = vec![
             segment("1", "13:50", &[], "13:50"),
             segment("1", "14:05", &[], "14:06"),
         ];
         let nothing = [""; 0];
-        let of = |stock: &[SpoolSegment], primary| minutes_of(stock, primary, &hours);
-        assert_eq!(of(&stock, Some("1"))[1], nothing);
-        stock[1].stopped = true;
-        let found = of(&stock, Some("1"));
+        let of = |spooled: &[SpoolSegment], primary| minutes_of(spooled, primary, &hours);
+        assert_eq!(of(&spooled, Some("1"))[1], nothing);
+        spooled[1].stopped = true;
+        let found = of(&spooled, Some("1"));
         assert_eq!(
             found,
             [vec!["13:50", "14:05"], vec!["14:05"], vec!["14:05"]]
         );
         for other in [None, Some("2")] {
             assert_eq!(
-                of(&stock, other)[1],
+                of(&spooled, other)[1],
                 nothing,
                 "what it did then may be on its way"
             );
         }
-        stock.push(segment("1", "17:10", &[], "17:11"));
-        let found = of(&stock, Some("1"));
+        spooled.push(segment("1", "17:10", &[], "17:11"));
+        let found = of(&spooled, Some("1"));
         assert_eq!(found[1], ["14:05", "17:10"], "it started again");
         assert_eq!(found[2], nothing, "and goes on");
     }

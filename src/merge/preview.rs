@@ -7,7 +7,7 @@ use super::{
     outcome::Planned,
     plan::{self, Decision},
     retention::Needs,
-    stock::Unusable,
+    spool_segments::Unusable,
 };
 use crate::vault::{deleted::Deleted, identity::Identity, redactions::Redactions};
 
@@ -38,9 +38,9 @@ impl MergeJob<'_> {
         let known = known.and_then(|known| known.first_hour);
         let look = self.look((known, None), &indexes, &deleted, tell)?;
         let mut hours = Vec::new();
-        let mut needs = Needs::new(&look.stock, &self.settings.timezone, |_| true);
+        let mut needs = Needs::new(&look.spooled, &self.settings.timezone, |_| true);
         for candidate in &look.candidates {
-            let inputs = plan::inputs(candidate, &look.stock);
+            let inputs = plan::inputs(candidate, &look.spooled);
             let mut hour = Planned {
                 hour: candidate.hour,
                 segments: inputs.segments.len() as u64,
@@ -78,7 +78,7 @@ impl MergeJob<'_> {
             hours.push(hour);
         }
         let (compress, delete) = if self.asked.is_empty() {
-            self.sweep(indexes).look(&needs, &look.stock, &look.whole)
+            self.sweep(indexes).look(&needs, &look.spooled, &look.whole)
         } else {
             (0, 0)
         };

@@ -18,7 +18,7 @@ use crate::{
 /// copy as it came.
 const PLAIN_MS: i64 = 3_600_000;
 
-/// What the hours need of one segment of the stock.
+/// What the hours need of one segment in the spool.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Need {
     /// The hours that have taken its lines, and that of its minute.
@@ -31,17 +31,17 @@ struct Need {
     events_are_wanted: bool,
 }
 
-/// What the hours need of each segment of a stock.
+/// What the hours need of each segment in the spool.
 #[derive(Debug)]
 pub struct Needs<'a> {
-    stock: &'a [SpoolSegment],
+    spooled: &'a [SpoolSegment],
     zone: &'a Zone,
     of_each: Vec<Need>,
     /// Of which of them all hours are added.
     is_open: Vec<bool>,
 }
 
-/// What may be done, by number in the stock.
+/// What may be done, by number among them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
     /// May be compressed, if it is not.
@@ -53,21 +53,21 @@ pub struct Allowed {
 impl<'a> Needs<'a> {
     /// Before any hour is added. Of those that are not open not all hours will be: nothing is said about them.
     pub fn new(
-        stock: &'a [SpoolSegment],
+        spooled: &'a [SpoolSegment],
         zone: &'a Zone,
         is_open: impl Fn(&SpoolSegment) -> bool,
     ) -> Self {
         Self {
-            stock,
+            spooled,
             zone,
-            of_each: vec![Need::default(); stock.len()],
-            is_open: stock.iter().map(is_open).collect(),
+            of_each: vec![Need::default(); spooled.len()],
+            is_open: spooled.iter().map(is_open).collect(),
         }
     }
 
     /// Of which of them all hours are added.
     fn open(&self) -> impl Iterator<Item = (usize, &Need, &SpoolSegment)> {
-        let each = self.of_each.iter().zip(self.stock).zip(&self.is_open);
+        let each = self.of_each.iter().zip(self.spooled).zip(&self.is_open);
         let open = each.enumerate().filter(|(_, (_, is_open))| **is_open);
         open.map(|(number, ((need, segment), _))| (number, need, segment))
     }
@@ -76,7 +76,7 @@ impl<'a> Needs<'a> {
     /// it now; `None` if it is still to be merged, or held back. (Where a file that explained a hole
     /// is gone, the next one takes its place among what belongs to the hour, and is not wanted.)
     pub fn add(&mut self, candidate: &Candidate, merged: Option<&Inputs>) {
-        let here = plan::inputs(candidate, self.stock);
+        let here = plan::inputs(candidate, self.spooled);
         let nothing = Inputs::default();
         let taken = merged.unwrap_or(&nothing);
         let lines: BTreeSet<&SegmentInput> = taken.segments.iter().collect();
@@ -97,7 +97,7 @@ impl<'a> Needs<'a> {
             };
             // a minute without a line belongs to its own hour all the same
             let minute = self
-                .stock
+                .spooled
                 .get(*number)
                 .map_or(input.name.minute, |of| of.minute);
             let is_own = self.zone.hour_of(minute.begin()) == candidate.hour;
@@ -135,7 +135,7 @@ impl<'a> Needs<'a> {
         now: UtcMs,
     ) -> Allowed {
         // the latest events file of a leg is what the hours to come know its state from
-        let latest = plan::latest_of_each_leg(self.stock);
+        let latest = plan::latest_of_each_leg(self.spooled);
         let since = |hours: &BTreeSet<Hour>| -> Option<UtcMs> {
             let times: Option<Vec<UtcMs>> = hours.iter().map(|hour| verified(*hour)).collect();
             times?.into_iter().max()
@@ -218,7 +218,7 @@ mod tests {
         verified: [Option<&str>; 2],
         now: &str,
     ) -> (Vec<String>, Vec<String>) {
-        let stock = [
+        let spooled = [
             segment("1310", &["2026-11-23_13"]),
             // rejected lines only, or none at all
             segment("1311", &[]),
@@ -236,7 +236,7 @@ mod tests {
             segments: segments.to_vec(),
             events: events.to_vec(),
         };
-        let mut needs = Needs::new(&stock, &zone, |_| true);
+        let mut needs = Needs::new(&spooled, &zone, |_| true);
         let all = of(first, &[0, 2], &[0, 1, 2]);
         let keep = |numbers: &[usize]| -> Vec<usize> {
             numbers
@@ -245,15 +245,18 @@ mod tests {
                 .filter(|n| merged.contains(n))
                 .collect()
         };
-        let then = plan::inputs(&of(first, &keep(&all.segments), &keep(&all.events)), &stock);
+        let then = plan::inputs(
+            &of(first, &keep(&all.segments), &keep(&all.events)),
+            &spooled,
+        );
         needs.add(&all, Some(&then));
         let all = of(second, &[2, 3, 4], &[2, 3, 4]);
-        needs.add(&all, Some(&plan::inputs(&all, &stock)));
+        needs.add(&all, Some(&plan::inputs(&all, &spooled)));
         let [a, b] = verified.map(|text| text.map(at));
         let verified = |hour| if hour == first { a } else { b };
         let found = needs.allowed(verified, Some(Duration::from_hours(24)), at(now));
         let minutes = |numbers: Vec<usize>| {
-            let minute = |n: usize| stock[n].name.minute.compact()[9..13].to_owned();
+            let minute = |n: usize| spooled[n].name.minute.compact()[9..13].to_owned();
             numbers.into_iter().map(minute).collect()
         };
         (minutes(found.compress), minutes(found.delete))
@@ -296,9 +299,9 @@ mod tests {
 
     #[test]
     fn what_no_hour_has_taken_stays() {
-        let stock = [segment("1310", &["2026-11-23_13"]), segment("1311", &[])];
+        let spooled = [segment("1310", &["2026-11-23_13"]), segment("1311", &[])];
         let zone = Zone::named("UTC").unwrap();
-        let mut needs = Needs::new(&stock, &zone, |_| true);
+        let mut needs = Needs::new(&spooled, &zone, |_| true);
         let allowed = |needs: &Needs<'_>| {
             needs.allowed(
                 |_| Some(at("23T14:00")),
@@ -319,10 +322,10 @@ mod tests {
     /// When what may be done: for a segment of the hour 13 whose events the hour 14 needs, too.
     #[test]
     fn every_hour_counts_that_has_lines_or_events_of_it() {
-        let stock = [segment("1359", &["2026-11-23_13"]), segment("1431", &[])];
+        let spooled = [segment("1359", &["2026-11-23_13"]), segment("1431", &[])];
         let zone = Zone::named("UTC").unwrap();
         let hours: [Hour; 2] = ["2026-11-23_13", "2026-11-23_14"].map(|hour| hour.parse().unwrap());
-        let mut needs = Needs::new(&stock, &zone, |_| true);
+        let mut needs = Needs::new(&spooled, &zone, |_| true);
         for (hour, segments, events) in [
             (hours[0], vec![0], vec![0]),
             (hours[1], Vec::new(), vec![0, 1]),
@@ -332,7 +335,7 @@ mod tests {
                 segments,
                 events,
             };
-            let all = plan::inputs(&candidate, &stock);
+            let all = plan::inputs(&candidate, &spooled);
             needs.add(&candidate, Some(&all));
         }
         let verified = |hour| {
@@ -370,19 +373,19 @@ mod tests {
             segment
         };
         // the second run of server 1 stamps earlier: its clock was set
-        let stock = [
+        let spooled = [
             of("1", "1310", 8, "23T13:11"),
             of("1", "1340", 7, "23T13:41"),
             of("2", "1320", 3, "23T16:30"),
             of("2", "1350", 3, "23T16:30"),
         ];
-        let mut needs = Needs::new(&stock, &zone, |_| true);
+        let mut needs = Needs::new(&spooled, &zone, |_| true);
         let candidate = Candidate {
             hour,
             segments: vec![0, 1, 2, 3],
             events: vec![0, 1, 2, 3],
         };
-        needs.add(&candidate, Some(&plan::inputs(&candidate, &stock)));
+        needs.add(&candidate, Some(&plan::inputs(&candidate, &spooled)));
         let allowed = |now| needs.allowed(|_| Some(at("23T15:00")), Some(Duration::ZERO), at(now));
         assert_eq!(allowed("23T17:29").compress, [0, 1]);
         assert_eq!(allowed("23T17:30").compress, [0, 1, 2, 3]);
@@ -396,14 +399,14 @@ mod tests {
             segment.name = name.parse().unwrap();
             segment
         };
-        let stock = [
+        let spooled = [
             of_leg("01", "1310", 8),
             of_leg("01", "1320", 8),
             of_leg("02", "1330", 700),
             of_leg("02", "1340", 700),
         ];
-        let mut needs = Needs::new(&stock, &zone, |_| true);
-        needs.add(&candidate, Some(&plan::inputs(&candidate, &stock)));
+        let mut needs = Needs::new(&spooled, &zone, |_| true);
+        needs.add(&candidate, Some(&plan::inputs(&candidate, &spooled)));
         let found = needs.allowed(
             |_| Some(at("23T15:00")),
             Some(Duration::ZERO),

@@ -71,12 +71,12 @@ impl MergeJob<'_> {
         let asked = self.asked.contains(&candidate.hour);
         let inputs = former.as_ref().map(|(manifest, _)| &manifest.inputs);
         let when = self.when(look.span, look.now);
-        let mut decision = plan::decide(candidate, &look.stock, inputs, asked, &when);
+        let mut decision = plan::decide(candidate, &look.spooled, inputs, asked, &when);
         if let (Decision::Nothing, Some((manifest, _))) = (&decision, &former)
             && (manifest.redactions != redactions.of_hour(candidate.hour)
                 || self.is_outdated(candidate.hour, deleted))
         {
-            let missing = plan::gone(&manifest.inputs, &look.stock);
+            let missing = plan::gone(&manifest.inputs, &look.spooled);
             let (segments, events) = (Vec::new(), Vec::new());
             decision = if missing.is_empty() {
                 Decision::Merge { segments, events }
@@ -189,7 +189,7 @@ impl MergeJob<'_> {
             let finished = outcome.swept.deleted;
             let (sweep, closed) = (self.sweep(indexes), &look.spool.closed);
             let mut whole = look.whole.clone();
-            let of = (&*look.stock, closed);
+            let of = (&*look.spooled, closed);
             outcome.swept = sweep.run(&needs, of, &ledger, &mut whole);
             outcome.swept.deleted += finished;
             self.close_days(&look, (&settled, &whole), &indexes);
@@ -199,7 +199,7 @@ impl MergeJob<'_> {
 
     fn needs<'a>(&'a self, look: &'a Look) -> Needs<'a> {
         let is_open = |segment: &SpoolSegment| look.spool.is_open(segment);
-        Needs::new(&look.stock, &self.settings.timezone, is_open)
+        Needs::new(&look.spooled, &self.settings.timezone, is_open)
     }
 
     /// Every hour that a crash may have left half done.
@@ -382,9 +382,9 @@ impl MergeJob<'_> {
         let (former, previous_manifest) = former.unzip();
         let mut former = former.filter(|_| raw_is_gone);
         if let Some(former) = &mut former {
-            former.inputs = plan::as_redacted(&former.inputs, hour, &look.stock);
+            former.inputs = plan::as_redacted(&former.inputs, hour, &look.spooled);
         }
-        let inputs = plan::inputs(candidate, &look.stock);
+        let inputs = plan::inputs(candidate, &look.spooled);
         Due {
             hour,
             inputs: match &former {
@@ -394,7 +394,7 @@ impl MergeJob<'_> {
             former,
             servers: self.expected(hour),
             primary: self.primary().cloned(),
-            known: candidate.known(&look.stock),
+            known: candidate.known(&look.spooled),
             is_in_span: plan::is_in_span(hour, &self.when(look.span, look.now)),
             began: look.span.began,
             history: History {

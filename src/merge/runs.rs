@@ -52,7 +52,7 @@ pub enum RunKey {
 
 /// A stretch of consecutive lines with one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
+pub struct LineRun {
     /// What they have in common.
     pub key: RunKey,
     /// The earliest and the latest second (0 to 59) of their post times in the minute.
@@ -69,7 +69,7 @@ pub struct Run {
     pub crc32: u32,
 }
 
-impl Run {
+impl LineRun {
     /// The begin of the earliest second of its posts, in a minute that is its key.
     pub(super) fn begin(&self, minute: Minute) -> UtcMs {
         minute.begin().plus_ms(i64::from(self.seconds.0) * 1_000)
@@ -91,7 +91,7 @@ pub(super) struct Read {
     /// What is in it.
     pub(super) digest: Digest,
     /// Its runs.
-    pub(super) runs: Vec<Run>,
+    pub(super) runs: Vec<LineRun>,
     /// The posts in it that are to stay out, if it names any.
     pub(super) named: Option<Vec<ToRedact>>,
     /// How far its stamps lie after its posts.
@@ -153,7 +153,7 @@ struct Reading<'a> {
     redactions: &'a Redactions,
     known: &'a KnownLines,
     named: Option<Vec<ToRedact>>,
-    runs: Vec<Run>,
+    runs: Vec<LineRun>,
     posts: u64,
     lags_ms: Vec<i64>,
     listener: Listener,
@@ -233,7 +233,7 @@ impl<'a> Reading<'a> {
             }
             _ => {
                 self.end_run();
-                self.runs.push(Run {
+                self.runs.push(LineRun {
                     key,
                     seconds: (second, second),
                     offset,
@@ -271,7 +271,11 @@ fn key_of(placed: Result<Placed, Rejected>) -> (RunKey, u8) {
 }
 
 /// Reads a run again, and checks that it is what was indexed.
-pub fn read_run(source: &mut dyn disk::Source, run: &Run, into: &mut Vec<u8>) -> io::Result<()> {
+pub fn read_run(
+    source: &mut dyn disk::Source,
+    run: &LineRun,
+    into: &mut Vec<u8>,
+) -> io::Result<()> {
     source.seek(io::SeekFrom::Start(run.offset))?;
     let before = into.len();
     let len = usize::try_from(run.bytes).map_err(io::Error::other)?;

@@ -201,7 +201,7 @@ impl Sweep<'_> {
     pub fn look(
         &self,
         needs: &Needs<'_>,
-        stock: &[SpoolSegment],
+        spooled: &[SpoolSegment],
         known: &WholeHours,
     ) -> (u64, u64) {
         let since = |hour| {
@@ -211,7 +211,7 @@ impl Sweep<'_> {
         };
         let allowed = needs.allowed(since, self.keep_raw, self.now);
         let is_plain = |number: &&usize| {
-            let path = stock
+            let path = spooled
                 .get(**number)
                 .map(|s| s.name.paths(self.indexes.spool).segment);
             path.is_some_and(|path| matches!(self.disk.len(&path), Ok(Some(_))))
@@ -225,7 +225,7 @@ impl Sweep<'_> {
     pub fn run(
         &self,
         needs: &Needs<'_>,
-        (stock, closed): (&[SpoolSegment], &ClosedDays),
+        (spooled, closed): (&[SpoolSegment], &ClosedDays),
         ledger: &Ledger,
         whole: &mut WholeHours,
     ) -> Swept {
@@ -237,18 +237,18 @@ impl Sweep<'_> {
         let names: Vec<&SegmentName> = compress
             .iter()
             .filter(|number| !going.contains(number))
-            .filter_map(|number| stock.get(*number))
+            .filter_map(|number| spooled.get(*number))
             .map(|segment| &segment.name)
             .collect();
         self.compress_all(&names, &mut swept);
-        let gone = match self.delete((&delete, stock), needs, ledger, whole, &mut swept) {
+        let gone = match self.delete((&delete, spooled), needs, ledger, whole, &mut swept) {
             Ok(gone) => gone,
             Err(why) => {
                 swept.problem("raw data was not deleted", &why);
                 BTreeSet::new()
             }
         };
-        let here: BTreeSet<&SegmentName> = stock
+        let here: BTreeSet<&SegmentName> = spooled
             .iter()
             .map(|segment| &segment.name)
             .filter(|name| !gone.contains(name))
@@ -390,7 +390,7 @@ impl Sweep<'_> {
     /// Reads the hours again, deletes the segments whose hours are whole, and returns these.
     fn delete(
         &self,
-        (numbers, stock): (&[usize], &[SpoolSegment]),
+        (numbers, spooled): (&[usize], &[SpoolSegment]),
         needs: &Needs<'_>,
         ledger: &Ledger,
         known: &mut WholeHours,
@@ -410,7 +410,7 @@ impl Sweep<'_> {
             let is_whole = |hour| whole.get(hour) == Some(&true);
             if !hours.is_empty()
                 && hours.iter().all(is_whole)
-                && let Some(segment) = stock.get(*number)
+                && let Some(segment) = spooled.get(*number)
             {
                 names.push(segment.name.clone());
             }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     link::{Link, LinkState},
+    plain_text,
     snapshot::{Alarm, LegState, SILENT_MS, Server, Snapshot},
-    text,
 };
 use crate::{
     alarm::AlarmKind,
@@ -44,7 +44,7 @@ const LASTS_MS: i64 = 2 * 60_000;
 
 /// A state that has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Open {
+pub struct OpenAlarm {
     /// It.
     pub alarm: Alarm,
     /// Since when it is not so any more; it ends when that has lasted.
@@ -57,7 +57,7 @@ pub struct Open {
     pub grown_since: Option<UtcMs>,
 }
 
-impl Open {
+impl OpenAlarm {
     /// One that is said for the first time.
     fn new(alarm: &Alarm) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl Open {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Said {
     /// The states that have begun and not ended.
-    pub open: Vec<Open>,
+    pub open: Vec<OpenAlarm>,
     /// Since when something that is committed is not public.
     #[serde(default)]
     pub behind_since: Option<UtcMs>,
@@ -117,14 +117,14 @@ impl Said {
 
 /// What is to be said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum AlarmChange {
     /// A state has begun.
     Begun(Alarm),
     /// It has ended, at that time.
     Ended(Alarm, UtcMs),
 }
 
-impl Change {
+impl AlarmChange {
     /// Whether it concerns the archive and not this machine.
     pub const fn is_of_archive(&self) -> bool {
         let (Self::Begun(alarm) | Self::Ended(alarm, _)) = self;
@@ -133,7 +133,7 @@ impl Change {
 }
 
 /// Takes the next picture; `said` moves on.
-pub fn judge(picture: &Snapshot, said: &mut Said) -> Vec<Change> {
+pub fn judge(picture: &Snapshot, said: &mut Said) -> Vec<AlarmChange> {
     let now = picture.now;
     said.forget_the_future(now);
     let is_behind = picture
@@ -150,11 +150,11 @@ pub fn judge(picture: &Snapshot, said: &mut Said) -> Vec<Change> {
             .find(|open| is_same(&open.alarm, alarm));
         if let Some(open) = known {
             if open.goes_on(alarm, now) {
-                changes.push(Change::Begun(alarm.clone()));
+                changes.push(AlarmChange::Begun(alarm.clone()));
             }
         } else {
-            said.open.push(Open::new(alarm));
-            changes.push(Change::Begun(alarm.clone()));
+            said.open.push(OpenAlarm::new(alarm));
+            changes.push(AlarmChange::Begun(alarm.clone()));
         }
     }
     said.open.retain_mut(|open| {
@@ -164,7 +164,7 @@ pub fn judge(picture: &Snapshot, said: &mut Said) -> Vec<Change> {
         let over_since = *open.over_since.get_or_insert(now);
         let has_ended = LASTS_MS <= now.0 - over_since.0;
         if has_ended {
-            changes.push(Change::Ended(open.alarm.clone(), over_since));
+            changes.push(AlarmChange::Ended(open.alarm.clone(), over_since));
         }
         !has_ended
     });
@@ -264,7 +264,7 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
         (_, Some(waits), why) => {
             let why = why.as_deref().unwrap_or("no answer");
             match link.waits_for_requests() {
-                Some(until) => format!("{why}; it waits {}", text::until_requests(until)),
+                Some(until) => format!("{why}; it waits {}", plain_text::until_requests(until)),
                 None => format!("{why} (waiting: {})", waits.word().replace('_', " ")),
             }
         }
@@ -341,7 +341,7 @@ fn receiving(now: UtcMs, link: &Link, last_line: Option<UtcMs>) -> Vec<(AlarmKin
             ),
             (_, Some(until)) => format!(
                 "has stored no post for {time}; it waits {}",
-                text::until_requests(until)
+                plain_text::until_requests(until)
             ),
             _ => format!(
                 "has stored no post for {time}; the connection: {}; {}",
@@ -685,16 +685,15 @@ mod tests {
         monitor::{
             facts::{Away, Facts, ServerFacts},
             link::Link,
-            metrics,
+            metrics, plain_text,
             snapshot::{self, Held, Runway, Settled},
-            text,
         },
         period::Zone,
         schedule::{
-            record::{Raised, Run},
+            record::{Raised, StageRun},
             stage::Stage,
         },
-        segment::rules::Told,
+        segment::rules::KnownRules,
     };
 
     const BEGIN: UtcMs = UtcMs(1_795_442_400_000);
@@ -757,7 +756,7 @@ mod tests {
         let server = &mut picture.servers[0];
         server.last_line = Some(after(3_600));
         let hash = Sha256::of(b"ab");
-        server.link.rules = Some(Told {
+        server.link.rules = Some(KnownRules {
             at: after(7_100),
             sha256: hash,
             configured: hash,
@@ -857,7 +856,7 @@ mod tests {
             judge(&p, &mut said)
         };
         let begun = silent(12, LinkState::Connected, None);
-        let [Change::Begun(alarm)] = &begun[..] else {
+        let [AlarmChange::Begun(alarm)] = &begun[..] else {
             panic!("{begun:?}");
         };
         let what = "server 1, partitions 13-20: each is connected but has stored no post for 100 s";
@@ -871,8 +870,8 @@ mod tests {
             }
             let changes = judge(&p, &mut said);
             let begun = changes.into_iter().map(|change| match change {
-                Change::Begun(alarm) => alarm.what,
-                Change::Ended(..) => panic!("nothing ended"),
+                AlarmChange::Begun(alarm) => alarm.what,
+                AlarmChange::Ended(..) => panic!("nothing ended"),
             });
             begun.collect::<Vec<_>>()
         };
@@ -1055,7 +1054,7 @@ mod tests {
             what: "2026-11-23_14: it may not".to_owned(),
             more: 1,
         };
-        let mut run = Run::begun(after(10_990));
+        let mut run = StageRun::begun(after(10_990));
         run.alarms = [
             AlarmKind::IdCap,
             AlarmKind::OsfToken,
@@ -1099,7 +1098,7 @@ mod tests {
 
     #[test]
     fn of_a_vault_only_those_tell_that_have_one() {
-        let tells = |this: &str| text::of(&well(this, 5_000)).contains("\nvault ");
+        let tells = |this: &str| plain_text::of(&well(this, 5_000)).contains("\nvault ");
         assert!(tells("1") && !tells("2"));
     }
 
@@ -1138,7 +1137,7 @@ mod tests {
     #[test]
     fn what_a_stage_raises_is_an_alarm_unless_the_disk_shows_it() {
         let mut p = well("1", 5_000);
-        let mut run = Run::begun(after(4_990));
+        let mut run = StageRun::begun(after(4_990));
         let raised = |kind, subject: &str| Raised {
             kind,
             subject: subject.to_owned(),
@@ -1194,7 +1193,7 @@ mod tests {
     #[test]
     fn a_stage_that_fails_on_and_on_is_an_alarm() {
         let mut p = well("1", 5_000);
-        let mut run = Run::begun(after(4_990));
+        let mut run = StageRun::begun(after(4_990));
         (run.ended, run.exit, run.failures) = (Some(after(4_991)), Some(1), 3);
         run.failing_since = Some(after(4_200));
         p.stages.insert(Stage::Merge, run.clone());
@@ -1214,7 +1213,9 @@ mod tests {
         };
         assert_eq!(judge(&well("1", 100), &mut said), []);
         let begun = judge(&bad(200), &mut said);
-        assert!(matches!(&begun[..], [Change::Begun(alarm)] if alarm.kind == AlarmKind::NoPosts));
+        assert!(
+            matches!(&begun[..], [AlarmChange::Begun(alarm)] if alarm.kind == AlarmKind::NoPosts)
+        );
         assert_eq!(judge(&bad(205), &mut said), []);
         // a moment of luck is no end
         assert_eq!(judge(&well("1", 210), &mut said), []);
@@ -1222,7 +1223,7 @@ mod tests {
         assert_eq!(judge(&well("1", 310), &mut said), []);
         assert_eq!(judge(&well("1", 429), &mut said), []);
         let ended = judge(&well("1", 430), &mut said);
-        let [Change::Ended(alarm, at)] = &ended[..] else {
+        let [AlarmChange::Ended(alarm, at)] = &ended[..] else {
             panic!("{ended:?}");
         };
         assert_eq!((alarm.since, *at), (after(200), after(310)));
@@ -1274,7 +1275,7 @@ mod tests {
         assert_eq!(judge(&aside(5, [2, 0]), &mut said), [], "in other words");
         let begun = judge(&aside(10, [2, 1]), &mut said);
         assert!(
-            matches!(&begun[..], [Change::Begun(alarm)] if alarm.subject == "2"),
+            matches!(&begun[..], [AlarmChange::Begun(alarm)] if alarm.subject == "2"),
             "{begun:?}"
         );
         assert!(
@@ -1285,7 +1286,7 @@ mod tests {
         assert_eq!(judge(&aside(20, [0, 1]), &mut said), []);
         let ended = judge(&aside(140, [0, 1]), &mut said);
         assert!(
-            matches!(&ended[..], [Change::Ended(alarm, _)] if alarm.subject == "1"),
+            matches!(&ended[..], [AlarmChange::Ended(alarm, _)] if alarm.subject == "1"),
             "{ended:?}"
         );
     }
@@ -1313,7 +1314,7 @@ mod tests {
         assert!(aside.contains("3 segments"), "{aside}");
         assert_eq!((of_now, of_then), (after(90_000), after(5_000)));
         p.alarms = found;
-        let shown = text::of(&p);
+        let shown = plain_text::of(&p);
         assert!(
             shown.contains("1 (here)  not running for 16 min")
                 && shown.contains("nobody is told of them"),

@@ -5,7 +5,7 @@ use std::{io, path::Path};
 
 use super::{
     gather::mail_dir,
-    letters::{self, Of},
+    mail_texts::{self, DayMail},
     queue::{Attachment, Queue},
     renewed,
 };
@@ -30,7 +30,7 @@ pub fn put(
     disk: &dyn Disk,
     data_dir: &Path,
     vault: &Path,
-    of: Of<'_>,
+    of: DayMail<'_>,
     now: UtcMs,
 ) -> io::Result<String> {
     let day = of.day;
@@ -47,8 +47,8 @@ pub fn put(
     }
     let mut others = renewed::read(disk, data_dir)?;
     others.remove(&day);
-    let letter = letters::report(of, &table, &others, now, files);
-    let name = Queue::new(disk, mail_dir(data_dir)).put(&letter, &format!("report-{day}"))?;
+    let queued = mail_texts::report(of, &table, &others, now, files);
+    let name = Queue::new(disk, mail_dir(data_dir)).put(&queued, &format!("report-{day}"))?;
     renewed::clear(disk, data_dir)?;
     Ok(name)
 }
@@ -66,7 +66,7 @@ mod tests {
         let server: ServerId = "1".parse().unwrap();
         let folder = layout::day_folder(&vault, day);
         RealDisk.make_folder(&folder).unwrap();
-        let of = Of {
+        let of = DayMail {
             server: &server,
             day,
             headline: "7 posts in 1 hour.\nThe other 3 seconds are missing.\n",
@@ -93,15 +93,15 @@ mod tests {
         ] {
             renewed::add(&RealDisk, dir.path(), &[renewed(of, words)].into()).unwrap();
         }
-        let read = |name: String| -> crate::monitor::queue::Letter {
+        let read = |name: String| -> crate::monitor::queue::QueuedMail {
             let path = dir.path().join("mail").join(name);
             let json = disk::read_bounded(&RealDisk, &path, 1 << 20).unwrap();
             serde_json::from_slice(&json).unwrap()
         };
-        let letter = read(put_mail(1).unwrap());
+        let queued = read(put_mail(1).unwrap());
         let changed =
             "certificates were written again:\n\n2026-11-20\n  8 posts.\n  All.\n\nAttached";
-        assert!(letter.text.contains(changed), "{}", letter.text);
+        assert!(queued.text.contains(changed), "{}", queued.text);
         // it is told once
         assert!(
             !read(put_mail(2).unwrap())
@@ -109,13 +109,13 @@ mod tests {
                 .contains("certificates were written")
         );
         let begin = "2026-11-23\n\n7 posts in 1 hour.\nThe other 3 seconds are missing.\n\n";
-        assert!(letter.text.starts_with(begin), "{}", letter.text);
+        assert!(queued.text.starts_with(begin), "{}", queued.text);
         assert!(
-            letter.text.contains("hour  tweets\n  14       7\n"),
+            queued.text.contains("hour  tweets\n  14       7\n"),
             "{}",
-            letter.text
+            queued.text
         );
-        let names: Vec<&str> = letter
+        let names: Vec<&str> = queued
             .attachments
             .iter()
             .map(|file| file.name.as_str())

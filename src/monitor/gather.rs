@@ -32,7 +32,7 @@ use crate::{
     world::{
         clock::Reading,
         disk::{self, Disk},
-        growing::Place,
+        growing::ReadPosition,
         lock::Lock,
     },
 };
@@ -79,7 +79,7 @@ pub enum Acks {
 }
 
 /// Tells what is committed to a vault that is not on this machine.
-pub trait Elsewhere: Send + Sync {
+pub trait RemoteVault: Send + Sync {
     /// The latest revision of each hour.
     fn revisions(&self) -> io::Result<BTreeMap<Hour, u64>>;
 
@@ -99,11 +99,11 @@ pub struct Gatherer {
     seen: BTreeMap<ServerId, ServerFacts>,
     vault: VaultFacts,
     /// Where the vault is, if neither it nor a copy is here, and when it was asked last.
-    elsewhere: Option<(Box<dyn Elsewhere>, Option<UtcMs>)>,
-    ledger: Place,
+    remote_vault: Option<(Box<dyn RemoteVault>, Option<UtcMs>)>,
+    ledger: ReadPosition,
     /// The revision whose manifest was read, also if it could not be used.
     read: BTreeMap<Hour, u64>,
-    published: Place,
+    published: ReadPosition,
     public: PublishedFacts,
 }
 
@@ -129,17 +129,17 @@ impl Gatherer {
             servers: BTreeMap::new(),
             seen,
             vault: VaultFacts::default(),
-            elsewhere: None,
-            ledger: Place::default(),
+            remote_vault: None,
+            ledger: ReadPosition::default(),
             read: BTreeMap::new(),
-            published: Place::default(),
+            published: ReadPosition::default(),
             public: PublishedFacts::default(),
         }
     }
 
     /// Asks there what is committed.
-    pub fn ask(&mut self, elsewhere: Box<dyn Elsewhere>) {
-        self.elsewhere = Some((elsewhere, None));
+    pub fn ask(&mut self, remote_vault: Box<dyn RemoteVault>) {
+        self.remote_vault = Some((remote_vault, None));
     }
 
     /// The facts as they are now.
@@ -163,13 +163,13 @@ impl Gatherer {
             self.look_into_spools([&spool, &others], acks.as_ref(), time)?;
         }
         let no_mark = |_: &PlaceId| Ok(());
-        if let Some((elsewhere, asked)) = self.elsewhere.take() {
-            let looked = self.look_elsewhere(&*elsewhere, asked, time);
+        if let Some((remote_vault, asked)) = self.remote_vault.take() {
+            let looked = self.look_elsewhere(&*remote_vault, asked, time);
             if let Err(why) = &looked {
                 let (place, what) = (place::OfVault::WORD, why.to_string());
                 away.push(Away { place, what });
             }
-            self.elsewhere = Some((elsewhere, looked.ok()));
+            self.remote_vault = Some((remote_vault, looked.ok()));
         } else if let Some(vault) =
             told(&mut away, opener.open(&places.vault, Asks::Look, &no_mark))
         {
@@ -248,16 +248,16 @@ impl Gatherer {
     /// Asks again if it is time; says when it was asked last.
     fn look_elsewhere(
         &mut self,
-        elsewhere: &dyn Elsewhere,
+        remote_vault: &dyn RemoteVault,
         asked: Option<UtcMs>,
         time: Reading,
     ) -> io::Result<UtcMs> {
         if let Some(asked) = asked.filter(|asked| time.steady.0 - asked.0 < ELSEWHERE_MS) {
             return Ok(asked);
         }
-        self.vault.revisions = elsewhere.revisions()?;
+        self.vault.revisions = remote_vault.revisions()?;
         self.vault.lines = self.vault.revisions.values().sum();
-        let manifest = |hour, revision| elsewhere.manifest(hour, revision);
+        let manifest = |hour, revision| remote_vault.manifest(hour, revision);
         self.read_manifests(time.now, &manifest);
         Ok(time.steady)
     }

@@ -6,7 +6,7 @@ use crate::{
     period::UtcMs,
     segment::{
         event::{Alive, EndCause, Event, What, Why},
-        rules::Told,
+        rules::KnownRules,
     },
 };
 
@@ -50,7 +50,7 @@ pub struct Link {
     pub clock_offset_ms: Option<i64>,
     /// What the platform told last of the rules by which it chooses what the stream brings.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rules: Option<Told>,
+    pub rules: Option<KnownRules>,
     /// Since when it has not told them although it was asked, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules_unknown: Option<(UtcMs, String)>,
@@ -194,7 +194,7 @@ impl Link {
                 sha256, configured, ..
             } => {
                 self.rules_unknown = None;
-                self.rules = Some(Told {
+                self.rules = Some(KnownRules {
                     at: event.at,
                     sha256: *sha256,
                     configured: *configured,

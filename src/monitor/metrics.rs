@@ -14,7 +14,7 @@ use super::{
     link::LinkState,
     snapshot::{Published, Server, Snapshot},
 };
-use crate::{alarm::AlarmKind, config::settings::Role, schedule::record::Run};
+use crate::{alarm::AlarmKind, config::settings::Role, schedule::record::StageRun};
 
 /// Reads the picture anew each time it is asked.
 #[derive(Debug)]
@@ -281,7 +281,7 @@ fn archive(picture: &Snapshot) -> Vec<Family> {
 }
 
 fn stages(picture: &Snapshot) -> Vec<Family> {
-    let each = |of: &dyn Fn(&Run) -> f64| {
+    let each = |of: &dyn Fn(&StageRun) -> f64| {
         let stages = picture.stages.iter();
         let values = stages.map(|(stage, run)| (stage.name().to_owned(), of(run)));
         Values::By("stage", values.collect())

@@ -2,8 +2,8 @@
 //! mails.
 //!
 //! ```text
-//! disk ──gather──▶ Facts ──snapshot──▶ Snapshot ─┬─▶ page, text, metrics
-//!                                                └─alarm──▶ what began, what ended ──letters──▶ queue ──send──▶ SMTP
+//! disk ──gather──▶ Facts ──snapshot──▶ Snapshot ─┬─▶ page, plain_text, metrics
+//!                                                └─alarm──▶ what began, what ended ──mail_texts──▶ queue ──send──▶ SMTP
 //! ```
 //!
 //! It knows the stages only by the files they write, so it shows the same after a crash, from another
@@ -24,11 +24,11 @@ pub mod gather;
 /// The page on its socket.
 pub mod http;
 
-/// What the mails say.
-pub mod letters;
-
 /// What a server's connection is like.
 pub mod link;
+
+/// What the mails say.
+pub mod mail_texts;
 
 /// The picture for Prometheus.
 pub mod metrics;
@@ -36,22 +36,22 @@ pub mod metrics;
 /// The picture as a page.
 pub mod page;
 
+/// The picture as plain text.
+pub mod plain_text;
+
 /// Mails that wait to be sent.
 pub mod queue;
 
 /// Days whose certificate was remade, until a mail mentions them.
 pub mod renewed;
 
-/// Hands a letter to a mail server.
+/// Hands a mail to a mail server.
 pub mod send;
 
 /// The picture itself.
 pub mod snapshot;
 
 mod spool;
-
-/// The picture in a terminal.
-pub mod text;
 
 /// The threads that look and write.
 pub mod threads;

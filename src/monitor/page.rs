@@ -5,12 +5,13 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::{
     alarm::not_storing,
-    letters,
     link::LinkState,
+    mail_texts, plain_text,
     snapshot::{COVERED, DayCoverage, Piece, Server, Snapshot, Strip, UNION, worth_showing},
-    text,
 };
-use crate::{config::settings::Role, cover::cause::Cause, period::UtcMs, segment::name::Partition};
+use crate::{
+    config::settings::Role, cover::cause::Cause, period::UtcMs, segment::name::Partition, text,
+};
 
 /// The page's looks.
 pub const STYLE: &str = include_str!("page.css");
@@ -162,7 +163,7 @@ fn alarms(picture: &Snapshot) -> Markup {
             h2 { "Open alarms" }
             @for alarm in &picture.alarms {
                 div .alarm {
-                    p { strong { (letters::sentence(&alarm.what)) "." } " " span .soft { "Since " (shown_short(alarm.since, picture.now)) "." } }
+                    p { strong { (mail_texts::sentence(&alarm.what)) "." } " " span .soft { "Since " (shown_short(alarm.since, picture.now)) "." } }
                     p { "What to do: " (alarm.todo) "." }
                 }
             }
@@ -187,7 +188,7 @@ fn servers(picture: &Snapshot) -> Markup {
             tbody { @for server in &picture.servers { tr {
                 th scope="row" { (server.server) @if server.this { " (here)" } }
                 td {
-                    (text::link(server, now))
+                    (plain_text::link(server, now))
                     @if let (Some(why), true) = (&server.link.why, has_reason(server)) {
                         br; span .soft { (why) }
                     }
@@ -206,7 +207,7 @@ fn servers(picture: &Snapshot) -> Markup {
         @if let Some(held) = &picture.held {
             h2 { "Partitions" }
             ul {
-                @for words in held.words().into_iter().chain(text::legs_down(picture)) { li { (words) } }
+                @for words in held.words().into_iter().chain(plain_text::legs_down(picture)) { li { (words) } }
             }
         }
     }
@@ -281,7 +282,7 @@ fn archive(picture: &Snapshot) -> Markup {
                 @match &picture.runway {
                     None => "how long it will last is shown after an hour",
                     Some(runway) => @match runway.days {
-                        Some(days) => { "full in " (text::of_days(days)) },
+                        Some(days) => { "full in " (plain_text::of_days(days)) },
                         None => "it is not shrinking",
                     },
                 }
@@ -473,7 +474,7 @@ fn stages(picture: &Snapshot) -> Markup {
                 tbody { @for (stage, run) in &picture.stages { tr {
                     th scope="row" { (stage.name()) }
                     td { (shown_short(run.started, picture.now)) }
-                    td .said { (text::how(run)) }
+                    td .said { (plain_text::how(run)) }
                 } } }
             } }))
         }

@@ -1,4 +1,4 @@
-//! Hands a letter to a mail server.
+//! Hands a mail to a mail server.
 //!
 //! One mail goes to all who are to have it, and whom the server refuses keeps it from nobody else. A
 //! server that takes a mail for several only as a whole is given it for one after the other.
@@ -19,7 +19,7 @@ use lettre::{
     },
 };
 
-use super::queue::{Attempt, Letter};
+use super::queue::{Attempt, QueuedMail};
 use crate::{
     config::settings::{Mail, MailTls, Secret},
     text::one_line,
@@ -28,15 +28,15 @@ use crate::{
 /// For each step of the dialogue, in real time.
 const STEP: Duration = Duration::from_secs(30);
 
-/// Sends one letter to those who do not have it yet. `id` makes its Message-ID, so that one that was
+/// Sends one mail to those who do not have it yet. `id` makes its Message-ID, so that one that was
 /// taken twice because the answer got lost is shown once.
-pub fn send(mail: &Mail, password: Option<&Secret>, letter: &Letter, id: &str) -> Attempt {
+pub fn send(mail: &Mail, password: Option<&Secret>, queued: &QueuedMail, id: &str) -> Attempt {
     let mut attempt = Attempt::default();
-    let wanted: Vec<&str> = letter.lacks(&mail.to).collect();
+    let wanted: Vec<&str> = queued.lacks(&mail.to).collect();
     if wanted.is_empty() {
         return attempt;
     }
-    let message = match message(mail, letter, id) {
+    let message = match message(mail, queued, id) {
         Ok(message) => message.formatted(),
         Err(why) => {
             attempt.refuse_all(&wanted, &why);
@@ -59,18 +59,18 @@ pub fn send(mail: &Mail, password: Option<&Secret>, letter: &Letter, id: &str) -
 pub fn send_singly(
     mail: &Mail,
     password: Option<&Secret>,
-    letter: &Letter,
+    queued: &QueuedMail,
     id: &str,
     but: &[String],
 ) -> Attempt {
     let mut all = Attempt::default();
-    let rest = letter.lacks(&mail.to);
+    let rest = queued.lacks(&mail.to);
     for address in rest.filter(|address| but.iter().all(|one| one != address)) {
         let alone = Mail {
             to: vec![address.to_owned()],
             ..mail.clone()
         };
-        let one = send(&alone, password, letter, id);
+        let one = send(&alone, password, queued, id);
         all.taken.extend(one.taken);
         all.refused.extend(one.refused);
         if let Some(why) = one.away {
@@ -220,7 +220,7 @@ impl<'a> MailSession<'a> {
         attempt: &mut Attempt,
     ) -> Option<Vec<&'w str>> {
         if let Err(refusal) = self.mail_from(message) {
-            // the next letter is from the same one
+            // the next mail is from the same one
             attempt.away = Some(refusal.why);
             return None;
         }
@@ -279,27 +279,27 @@ fn hello(mail: &Mail) -> ClientId {
     }
 }
 
-fn message(mail: &Mail, letter: &Letter, id: &str) -> Result<Message, String> {
+fn message(mail: &Mail, queued: &QueuedMail, id: &str) -> Result<Message, String> {
     let mailbox = |address: &str| -> Result<Mailbox, String> {
         address.parse().map_err(|why| format!("{address}: {why}"))
     };
     let from = mailbox(&mail.from)?;
     let host = from.email.domain().to_owned();
-    let ms = u64::try_from(letter.at.0).unwrap_or(0);
+    let ms = u64::try_from(queued.at.0).unwrap_or(0);
     let mut builder = Message::builder()
         .from(from)
         .date(UNIX_EPOCH + Duration::from_millis(ms))
         .message_id(Some(format!("<{id}.twinstream@{host}>")))
-        .subject(letter.subject.clone());
+        .subject(queued.subject.clone());
     for address in &mail.to {
         builder = builder.to(mailbox(address)?);
     }
-    let text = SinglePart::plain(letter.text.clone());
-    let built = if letter.attachments.is_empty() {
+    let text = SinglePart::plain(queued.text.clone());
+    let built = if queued.attachments.is_empty() {
         builder.singlepart(text)
     } else {
         let mut parts = MultiPart::mixed().singlepart(text);
-        for attachment in &letter.attachments {
+        for attachment in &queued.attachments {
             let kind = ContentType::parse(&attachment.kind).map_err(|why| why.to_string())?;
             let part = Part::new(attachment.name.clone()).body(attachment.bytes(), kind);
             parts = parts.singlepart(part);
@@ -335,7 +335,7 @@ mod tests {
     use super::*;
     use crate::period::UtcMs;
 
-    /// Gives a letter to a mail server that answers one command in these words, and then closes the connection.
+    /// Gives a mail to a mail server that answers one command in these words, and then closes the connection.
     fn given(command: &'static str, words: &'static str) -> Attempt {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -363,8 +363,8 @@ mod tests {
             to: to.to_vec(),
             helo: None,
         };
-        let letter = Letter::new(UtcMs(0), "subject".to_owned(), "text".to_owned());
-        let attempt = send(&mail, None, &letter, "id");
+        let queued = QueuedMail::new(UtcMs(0), "subject".to_owned(), "text".to_owned());
+        let attempt = send(&mail, None, &queued, "id");
         server.join().unwrap();
         attempt
     }

@@ -15,7 +15,7 @@ use crate::{
     cover::{cause::Cause, window},
     period::{Day, Hour, Minute, UtcMs, Zone},
     place::open::{OfVault, PlaceKind as _},
-    schedule::{record::Run, stage::Stage},
+    schedule::{record::StageRun, stage::Stage},
     segment::name::{Leg, Partition, ServerId},
     text::plural,
 };
@@ -100,7 +100,7 @@ pub struct Snapshot {
     /// By how many bytes a day that became less in the last days, and until when it lasts.
     pub runway: Option<Runway>,
     /// The latest run of each stage.
-    pub stages: BTreeMap<Stage, Run>,
+    pub stages: BTreeMap<Stage, StageRun>,
     /// Mails that wait to be sent.
     pub mails_waiting: u64,
     /// Since when the oldest does.
@@ -929,7 +929,7 @@ pub struct Alarm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::{facts::LegFacts, text};
+    use crate::monitor::{facts::LegFacts, plain_text};
 
     fn at(text: &str) -> UtcMs {
         format!("2026-11-{text}Z").parse().unwrap()
@@ -1043,7 +1043,10 @@ mod tests {
         let mut shown = |is_collecting, now: &str| {
             facts.is_collecting = is_collecting;
             let picture = of(&facts, &settled, at(now));
-            let links = picture.servers.iter().map(|of| text::link(of, at(now)));
+            let links = picture
+                .servers
+                .iter()
+                .map(|of| plain_text::link(of, at(now)));
             let held = picture.held.as_ref().unwrap().words();
             (links.collect::<Vec<String>>().join("; "), held.join("; "))
         };
@@ -1135,7 +1138,7 @@ mod tests {
         let share = crate::text::percent(strip.covered_s, strip.committed_s);
         assert_eq!(share, crate::text::percent(9_900, 10_800));
         assert_eq!(strip.missing(), "in 2 of 3 partitions");
-        let text = text::of(&found);
+        let text = plain_text::of(&found);
         assert!(
             text.contains(&share) && text.contains("in 2 of 3 partitions"),
             "{text}"

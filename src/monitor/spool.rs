@@ -22,14 +22,14 @@ use crate::{
         event::Event,
         line,
         name::{self, Leg, RunId, SegmentName, ServerId},
-        run::Runs,
+        runs::Runs,
         seal::{SEAL_BYTES_MAX, Seal},
         spool,
     },
     world::{
         clock::Reading,
         disk::{self, Disk},
-        growing::Place,
+        growing::ReadPosition,
     },
 };
 
@@ -120,7 +120,7 @@ struct KnownLeg {
     link: Link,
     told_until: Option<Turn>,
     /// The segments that are being written, as far as they have been read.
-    open: BTreeMap<SegmentName, Place>,
+    open: BTreeMap<SegmentName, ReadPosition>,
 }
 
 impl KnownServer {
@@ -467,7 +467,7 @@ mod tests {
         segment::{
             event::What,
             name::{Partition, RunId},
-            run::Run,
+            runs::Run,
             sha256::Sha256,
             writer::{Lines, Writer},
         },

@@ -12,12 +12,12 @@ use std::{
 };
 
 use super::{
-    alarm::{self, Change, Said},
+    alarm::{self, AlarmChange, Said},
     facts::Facts,
-    gather::{Elsewhere, Gatherer, Places, Sample, free_path, mail_dir},
-    letters,
+    gather::{Gatherer, Places, RemoteVault, Sample, free_path, mail_dir},
     link::LinkState,
-    queue::{Attempt, Letter, Queue, Way},
+    mail_texts,
+    queue::{Attempt, Queue, QueuedMail, Way},
     send,
     snapshot::{self, Alarm, Settled, Snapshot},
 };
@@ -44,7 +44,7 @@ const TICK: Duration = Duration::from_millis(250);
 const SAMPLE_MS: i64 = 3_600_000;
 const SAMPLES_MAX: usize = 8 * 24;
 
-/// A letter that failed so often because nobody could be reached may be the reason itself: others must
+/// A mail that failed so often because nobody could be reached may be the reason itself: others must
 /// not wait for it for ever.
 const SUSPECT_ATTEMPTS: u32 = 3;
 
@@ -100,9 +100,9 @@ impl Monitor {
     }
 
     /// Asks there what is committed: neither the vault nor a copy of it is here.
-    pub fn ask(&self, elsewhere: Box<dyn Elsewhere>) {
+    pub fn ask(&self, remote_vault: Box<dyn RemoteVault>) {
         let mut held = self.gatherer.lock().unwrap_or_else(PoisonError::into_inner);
-        held.0.ask(elsewhere);
+        held.0.ask(remote_vault);
     }
 
     /// The page cannot be served, or can again.
@@ -189,15 +189,15 @@ impl Monitor {
         picture.alarms = said.open.iter().map(|open| open.alarm.clone()).collect();
         for change in &changes {
             tell(change);
-            let (letter, what) = letters::of_change(change, &picture);
+            let (queued, what) = mail_texts::of_change(change, &picture);
             let is_mailed = mails && !(self.settled.leaves_archive && change.is_of_archive());
-            self.mail(is_mailed, &letter, &what);
+            self.mail(is_mailed, &queued, &what);
         }
         let this = picture.servers.iter().find(|server| server.this);
         if !*told && this.is_some_and(|server| server.link.state == LinkState::Connected) {
             *told = true;
-            let letter = letters::begun(&picture, said.collecting_since.is_some());
-            self.mail(mails, &letter, "collecting-begun");
+            let queued = mail_texts::begun(&picture, said.collecting_since.is_some());
+            self.mail(mails, &queued, "collecting-begun");
             said.collecting_since = Some(picture.now);
         }
         if *said != before {
@@ -208,24 +208,24 @@ impl Monitor {
 
     fn farewell(&self, mails: bool) -> io::Result<()> {
         let picture = self.picture()?;
-        self.mail(mails, &letters::ends(&picture), "collecting-ends");
+        self.mail(mails, &mail_texts::ends(&picture), "collecting-ends");
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let said = said.get_or_insert_default();
         said.collecting_since = None;
         self.keep(said)
     }
 
-    fn mail(&self, mails: bool, letter: &Letter, what: &str) {
+    fn mail(&self, mails: bool, queued: &QueuedMail, what: &str) {
         if !mails {
             return;
         }
         let queue = Queue::new(&*self.disk, mail_dir(&self.data_dir));
-        if let Err(why) = queue.put(letter, what) {
+        if let Err(why) = queue.put(queued, what) {
             alarm!(
                 AlarmKind::MailStuck,
                 "",
                 "a mail cannot be saved for sending: {}: {why}",
-                letter.subject
+                queued.subject
             );
         }
     }
@@ -285,16 +285,16 @@ pub fn read_said(disk: &dyn Disk, data_dir: &Path) -> Said {
     }
 }
 
-fn tell(change: &Change) {
+fn tell(change: &AlarmChange) {
     match change {
-        Change::Begun(alarm) => alarm!(
+        AlarmChange::Begun(alarm) => alarm!(
             alarm.kind,
             alarm.subject,
             "alarm: {}; what to do: {}",
             alarm.what,
             alarm.todo
         ),
-        Change::Ended(alarm, _) => tracing::info!("alarm over: {}", alarm.what),
+        AlarmChange::Ended(alarm, _) => tracing::info!("alarm over: {}", alarm.what),
     }
 }
 
@@ -337,10 +337,10 @@ impl Mailer {
     /// Sends what is due; says how many mails were taken.
     pub fn send_due(&self, way: &mut Way) -> io::Result<u64> {
         let queue = Queue::new(&*self.disk, mail_dir(&self.data_dir));
-        queue.send_due(way, self.clock.now(), |letter, id| self.send(letter, id))
+        queue.send_due(way, self.clock.now(), |queued, id| self.send(queued, id))
     }
 
-    fn send(&self, letter: &Letter, id: &str) -> Attempt {
+    fn send(&self, queued: &QueuedMail, id: &str) -> Attempt {
         let ready = self.mail.as_ref().map_err(Clone::clone);
         let (mail, password) = match ready.and_then(|mail| Ok((mail, (self.password)()?))) {
             Ok(ready) => ready,
@@ -351,13 +351,13 @@ impl Mailer {
                 };
             }
         };
-        let first = send::send(mail, password.as_ref(), letter, id);
-        let is_suspect = first.away.is_some() && SUSPECT_ATTEMPTS <= letter.attempts;
+        let first = send::send(mail, password.as_ref(), queued, id);
+        let is_suspect = first.away.is_some() && SUSPECT_ATTEMPTS <= queued.attempts;
         if !is_suspect || send::try_to_mail(mail, password.as_ref()).is_err() {
             return first;
         }
-        // the way is open, so it is this letter, or somebody whom it is for, that the server drops without a word
-        let mut singly = send::send_singly(mail, password.as_ref(), letter, id, &first.taken);
+        // the way is open, so it is this mail, or somebody whom it is for, that the server drops without a word
+        let mut singly = send::send_singly(mail, password.as_ref(), queued, id, &first.taken);
         singly.taken.extend(first.taken);
         singly
     }

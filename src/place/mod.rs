@@ -1,4 +1,4 @@
-//! Places: the folders on which an archive depends. They can be away (a disk that is not mounted), or another one can
+//! Places: the folders, and folders in object stores, on which an archive depends. They can be away (a disk that is not mounted), or another one can
 //! be in their place. What is away is not new.
 //!
 //! ```text
@@ -7,7 +7,9 @@
 //! who asks ──────────────────┘
 //! ```
 //!
-//! The trait `Store` has the operations of every kind of place (page 38).
+//! The trait `Store` has the operations of every kind of place (page 38). A new kind is a file here that implements it, a
+//! form of address (`config/address.rs`, `Target`), and the code that opens it from the configuration, which for an object
+//! store is `cli/store.rs`. `deliver` has a file for each kind of target.
 //!
 //! The configuration gives only `Unopened` folders, so no stage can bypass this.
 

@@ -1,4 +1,4 @@
-//! The only code that opens a place: it looks, decides, makes or records the place, and returns it.
+//! The only code that opens a place that is a folder (`cli/store.rs` opens those in object stores): it looks, decides, makes or records the place, and returns it.
 
 use std::{
     fmt, io,

@@ -4,7 +4,7 @@
 //! addresses.
 
 use super::{
-    key::{Key, Of},
+    key::{HashKey, IdKind},
     row::Row,
     tables::{Form, Tables, minute},
     words::{self, Names},
@@ -40,7 +40,7 @@ const COLLECTION: &str = "app.bsky.feed.post";
 const LANG_CHARS_MAX: usize = 11;
 
 /// Takes an event in, if it is a post that is there for all: not one that was deleted, or is held back.
-fn add(tables: &mut Tables, key: &Key, event: &Row<'_>) {
+fn add(tables: &mut Tables, key: &HashKey, event: &Row<'_>) {
     let Some(commit) = event.object("commit") else {
         return;
     };
@@ -62,8 +62,8 @@ fn add(tables: &mut Tables, key: &Key, event: &Row<'_>) {
     let reply = record.object("reply");
     let of_reply = |which: &str| reply.as_ref()?.object(which)?.text("uri");
     let parent = of_reply("parent");
-    let post = |uri: Option<&str>| uri.map_or_else(String::new, |uri| key.hash(Of::Post, uri));
-    let user = |did: Option<&str>| did.map_or_else(String::new, |did| key.hash(Of::User, did));
+    let post = |uri: Option<&str>| uri.map_or_else(String::new, |uri| key.hash(IdKind::Post, uri));
+    let user = |did: Option<&str>| did.map_or_else(String::new, |did| key.hash(IdKind::User, did));
     let mentioned: Vec<String> = mentioned.iter().map(|did| user(Some(did))).collect();
     let langs: Vec<&str> = record.texts("langs");
     let langs: Vec<&str> = langs.into_iter().filter(|lang| is_lang(lang)).collect();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    key::Key,
+    key::HashKey,
     row::{self, Row},
     tables::{Form, Tables},
 };
@@ -41,7 +41,7 @@ pub struct CopyJob<'a> {
     /// Where to: a folder that is not there yet.
     pub out: &'a Path,
     /// By what.
-    pub key: &'a Key,
+    pub key: &'a HashKey,
 }
 
 /// The result.

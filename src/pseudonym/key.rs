@@ -13,7 +13,7 @@ const KEPT: usize = 16;
 
 /// What an id is of. The same one stands for two things if it is of both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
+pub enum IdKind {
     /// A post; conversations are identified by one too.
     Post,
     /// A user.
@@ -22,11 +22,11 @@ pub enum Of {
 
 /// A key. It has no text form but that of its file.
 #[derive(Clone)]
-pub struct Key {
+pub struct HashKey {
     mac: Hmac<Sha256>,
 }
 
-impl Key {
+impl HashKey {
     /// From chance.
     pub fn new(bytes: &[u8; BYTES]) -> Self {
         // a key that is shorter than a block is the same with zeros behind it (RFC 2104)
@@ -52,10 +52,10 @@ impl Key {
     }
 
     /// What stands for an id.
-    pub fn hash(&self, of: Of, id: impl std::fmt::Display) -> String {
+    pub fn hash(&self, of: IdKind, id: impl std::fmt::Display) -> String {
         let what = match of {
-            Of::Post => "post",
-            Of::User => "user",
+            IdKind::Post => "post",
+            IdKind::User => "user",
         };
         self.of(&format!("{what}:{id}"), KEPT)
     }
@@ -85,18 +85,21 @@ mod tests {
     #[test]
     fn hashes_are_those_that_every_program_makes_by_this_key() {
         let bytes = [7; BYTES];
-        let key = Key::new(&bytes);
+        let key = HashKey::new(&bytes);
         // python3 -c 'import hmac;print(hmac.new(bytes([7]*32),b"post:2124880648641171460","sha256").hexdigest()[:32])'
         assert_eq!(
-            key.hash(Of::Post, 2_124_880_648_641_171_460_u64),
+            key.hash(IdKind::Post, 2_124_880_648_641_171_460_u64),
             "83b4b6b45759bce0b5c80dc5b0f1b726"
         );
-        assert_eq!(key.hash(Of::User, 12), "844c5ee79a9f38f361e9bec48b2334f3");
-        assert_ne!(key.hash(Of::User, 12), key.hash(Of::Post, 12));
-        let again = Key::of_text(&text(&bytes)).unwrap();
+        assert_eq!(
+            key.hash(IdKind::User, 12),
+            "844c5ee79a9f38f361e9bec48b2334f3"
+        );
+        assert_ne!(key.hash(IdKind::User, 12), key.hash(IdKind::Post, 12));
+        let again = HashKey::of_text(&text(&bytes)).unwrap();
         assert_eq!((again.mark(), again.mark().len()), (key.mark(), 8));
-        let other = Key::new(&[8; BYTES]);
-        assert_ne!(other.hash(Of::User, 12), key.hash(Of::User, 12));
+        let other = HashKey::new(&[8; BYTES]);
+        assert_ne!(other.hash(IdKind::User, 12), key.hash(IdKind::User, 12));
         for wrong in [
             "",
             "07",
@@ -104,7 +107,7 @@ mod tests {
             &"07".repeat(33),
             &"é".repeat(32),
         ] {
-            assert!(Key::of_text(wrong).is_none(), "{wrong}");
+            assert!(HashKey::of_text(wrong).is_none(), "{wrong}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{key::Key, row::Row};
+use super::{key::HashKey, row::Row};
 use crate::period::UtcMs;
 
 /// What is copied of a platform.
@@ -12,7 +12,7 @@ pub struct Form {
     /// The columns of `posts.parquet` that are read.
     pub(super) read: &'static [&'static str],
     /// Takes a row of it in.
-    pub(super) add: fn(&mut Tables, &Key, &Row<'_>),
+    pub(super) add: fn(&mut Tables, &HashKey, &Row<'_>),
     /// The texts on the copy.
     pub(super) readme: &'static str,
 }

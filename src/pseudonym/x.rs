@@ -1,7 +1,7 @@
 //! X's posts: which cells of them are copied, and in what form.
 
 use super::{
-    key::{Key, Of},
+    key::{HashKey, IdKind},
     row::Row,
     tables::{Form, Tables, minute},
     words::{self, Names},
@@ -57,40 +57,40 @@ const READ: &[&str] = &[
 ];
 
 /// Takes a post of X in.
-fn add(tables: &mut Tables, key: &Key, post: &Row<'_>) {
+fn add(tables: &mut Tables, key: &HashKey, post: &Row<'_>) {
     let hash = |of, id: Option<u64>| id.map_or_else(String::new, |id| key.hash(of, id));
     let all = post.each("referenced_posts");
     let referenced = |kind: &str| {
         let mut of_kind = all.iter().filter(|one| one.text("type") == Some(kind));
-        hash(Of::Post, of_kind.next().and_then(|one| one.id("id")))
+        hash(IdKind::Post, of_kind.next().and_then(|one| one.id("id")))
     };
     let mentions = mentions(post);
     let mentioned: Vec<String> = mentions
         .iter()
-        .filter_map(|user| Some(key.hash(Of::User, user.id("id")?)))
+        .filter_map(|user| Some(key.hash(IdKind::User, user.id("id")?)))
         .collect();
     let note = post.object("note_post");
     let text = note
         .and_then(|note| note.text("text"))
         .or(post.text("text"));
     let fields = [
-        hash(Of::Post, post.id("id")),
-        hash(Of::Post, post.id("conversation_id")),
-        hash(Of::User, post.id("author_id")),
+        hash(IdKind::Post, post.id("id")),
+        hash(IdKind::Post, post.id("conversation_id")),
+        hash(IdKind::User, post.id("author_id")),
         post.time("post_time").map_or_else(String::new, minute),
         post.text("lang").unwrap_or_default().to_owned(),
         words::cleaned(text.unwrap_or_default(), &names(post, &mentions)),
         referenced("retweeted"),
         referenced("quoted"),
         referenced("replied_to"),
-        hash(Of::User, post.id("in_reply_to_user_id")),
+        hash(IdKind::User, post.id("in_reply_to_user_id")),
         mentioned.join(" "),
     ];
     let mut row = Vec::new();
     csv::push_row(&mut row, fields.iter().map(String::as_str));
     tables.post(row);
     if let (Some(id), Some(author)) = (post.id("author_id"), post.object("author")) {
-        let id = key.hash(Of::User, id);
+        let id = key.hash(IdKind::User, id);
         let row = user(&id, &author);
         // a later post of the hour has the later counts
         tables.user(id, row);

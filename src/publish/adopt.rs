@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     answer::Entry,
     job::PublishJob,
-    place::{Caller, GaveUp},
     plan::{self, IdsOfHour, Wanted},
+    upload::{GaveUp, RetryingClient},
 };
 use crate::{
     period::Hour,
@@ -31,7 +31,7 @@ pub(super) fn hour_of_ids(what: Public) -> Option<Hour> {
 /// versions became public bit by bit: each version whose hash a manifest names has its own line.
 pub(super) fn adopt(
     job: &PublishJob<'_>,
-    caller: &mut Caller<'_>,
+    client: &mut RetryingClient<'_>,
     diary: &Published,
     wanted: &Wanted,
     entry: &Entry,
@@ -54,7 +54,7 @@ pub(super) fn adopt(
     if entry.version <= 1 || diary.revision(hour).is_some() {
         return Ok(once());
     }
-    let mut versions = caller.patiently(|osf| osf.versions(place))?;
+    let mut versions = client.with_retries(|osf| osf.versions(place))?;
     versions.sort_by_key(|(_, at)| *at);
     let revisions = revisions(job, hour, last);
     let ids_of = revisions.iter();

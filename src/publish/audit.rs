@@ -13,9 +13,9 @@ use super::{
     look::{self, Scope},
     osf::Osf,
     outcome::RunError,
-    patience::Patience,
-    place::{Caller, GaveUp},
     plan::{self, Compared, Listed, is_same},
+    retry::Retries,
+    upload::{GaveUp, RetryingClient},
 };
 use crate::{
     vault::{ledger, public::WITNESS, published},
@@ -58,13 +58,15 @@ impl PublishJob<'_> {
         let look = look::look(self.disk, (self.data_dir, self.vault), &diary, scope)?;
         let site = Site::new(&self.settings.base_url)?;
         let osf = Osf::new(site.clone(), self.token, self.proxies, self.clock)?;
-        let mut caller = self.caller(&osf, Patience::of_a_run());
+        let mut client = self.client(&osf, Retries::of_a_run());
         let mut folders = Folders::open(self.disk, self.data_dir, self.settings, &site);
         // what is remembered may be what is wrong
         folders.forget();
         let failed = |gave_up: GaveUp| RunError::Trouble(gave_up.trouble());
-        let root = caller.patiently(|osf| folders.root(osf)).map_err(failed)?;
-        let listed = walk(&mut caller, &root.children, &mut tell).map_err(failed)?;
+        let root = client
+            .with_retries(|osf| folders.root(osf))
+            .map_err(failed)?;
+        let listed = walk(&mut client, &root.children, &mut tell).map_err(failed)?;
         let ours = ledger::whole(self.disk, self.vault)?;
         let is_former_ledger = |entry: &Entry| fork::is_beginning(&ours, entry);
         let compared = plan::compare(&look.wanted, &listed, &is_former_ledger);
@@ -78,8 +80,8 @@ impl PublishJob<'_> {
             let Some(entry) = public.find(is_it) else {
                 continue;
             };
-            caller.patience.begin();
-            let adopted = adopt(self, &mut caller, &diary, wanted, entry).map_err(failed)?;
+            client.retries.begin();
+            let adopted = adopt(self, &mut client, &diary, wanted, entry).map_err(failed)?;
             let path = published::path(self.data_dir);
             for line in &adopted {
                 published::append(self.disk, &path, line).at(&path)?;
@@ -100,7 +102,7 @@ impl PublishJob<'_> {
 
 /// The root, that of the stamps, and every folder of a year, month and day.
 fn walk(
-    caller: &mut Caller<'_>,
+    client: &mut RetryingClient<'_>,
     root: &Url,
     tell: &mut dyn FnMut(&str),
 ) -> Result<Vec<Listed>, GaveUp> {
@@ -112,8 +114,8 @@ fn walk(
         let mut below = Vec::new();
         for (path, children) in level {
             tell(&path);
-            caller.patience.begin();
-            let entries = caller.patiently(|osf| osf.list(&children))?;
+            client.retries.begin();
+            let entries = client.with_retries(|osf| osf.list(&children))?;
             for entry in entries.iter().filter(|entry| entry.is_folder) {
                 let is_date = DIGITS.get(depth).is_some_and(|digits| {
                     entry.name.len() == *digits && entry.name.bytes().all(|b| b.is_ascii_digit())

@@ -9,7 +9,7 @@ use super::{
     job::PublishJob,
     osf::Osf,
     outcome::{NoDoi, RunError},
-    patience::Patience,
+    retry::Retries,
 };
 use crate::{
     doi::Doi,
@@ -52,14 +52,14 @@ impl PublishJob<'_> {
             self.proxies,
             self.clock,
         )?;
-        let patience = if is_asking {
-            Patience::of_a_look()
+        let retries = if is_asking {
+            Retries::of_a_look()
         } else {
-            Patience::of_a_run()
+            Retries::of_a_run()
         };
-        let mut caller = self.caller(&osf, patience);
-        caller.patience.begin();
-        let found = caller.patiently(|osf| osf.project(project));
+        let mut client = self.client(&osf, retries);
+        client.retries.begin();
+        let found = client.with_retries(|osf| osf.project(project));
         match found.map_err(|why| RunError::Trouble(why.trouble()))? {
             Project {
                 is_public: false, ..
@@ -69,7 +69,7 @@ impl PublishJob<'_> {
             } => return Err(NoDoi::NotAdmin(project.clone()).into()),
             Project { .. } => (),
         }
-        let given = caller.patiently(|osf| {
+        let given = client.with_retries(|osf| {
             if let Some(there) = osf.doi(project)? {
                 return Ok(Given::There(there));
             }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     config::settings::Publish,
-    vault::public::{Place, published_folder},
+    vault::public::{PublicFolder, published_folder},
     world::disk::{self, Disk},
 };
 
@@ -124,7 +124,7 @@ impl<'a> Folders<'a> {
     pub fn of(
         &mut self,
         osf: &Osf<'_>,
-        place: Place,
+        place: PublicFolder,
         make: bool,
     ) -> Result<Option<Folder>, Trouble> {
         let mut folder = self.root(osf)?;

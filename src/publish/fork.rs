@@ -1,4 +1,4 @@
-//! Whether the public ledger is a beginning of ours. If not, two vaults, or two states of one, claim
+//! Whether our ledger begins with the public one. If not, two vaults, or two states of one, claim
 //! the same place, and whatever is replaced there may be the better one.
 
 use super::answer::Entry;
@@ -7,7 +7,7 @@ use crate::segment::sha256::Sha256;
 /// How the public ledger and ours part.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fork {
-    /// Ours is a beginning of the public one.
+    /// The public one begins with ours.
     #[error(
         "this vault is older than what is public: the public ledger continues after its own end \
          ({public} lines, {ours} here)"
@@ -38,7 +38,7 @@ pub fn is_beginning(ours: &[u8], public: &Entry) -> bool {
     begin.is_some_and(|begin| public.sha256 == Some(Sha256::of(begin)))
 }
 
-/// How they part; `None` if the public ledger is a beginning of ours, or all of it.
+/// How they part; `None` if ours begins with the public one, or is the same.
 pub fn between(ours: &[u8], public: &[u8]) -> Option<Fork> {
     if ours.starts_with(public) {
         return None;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{osf::Osf, outcome::RunError, patience::Patience, place::Caller};
+use super::{osf::Osf, outcome::RunError, retry::Retries, upload::RetryingClient};
 use crate::{
     config::{
         proxy::Proxies,
@@ -69,11 +69,11 @@ impl PublishJob<'_> {
         Published::read(self.disk, &path).at(&path)
     }
 
-    /// A client with that patience.
-    pub(super) fn caller<'o>(&'o self, osf: &'o Osf<'o>, patience: Patience) -> Caller<'o> {
-        Caller {
+    /// A client that repeats calls so often.
+    pub(super) fn client<'o>(&'o self, osf: &'o Osf<'o>, retries: Retries) -> RetryingClient<'o> {
+        RetryingClient {
             osf,
-            patience,
+            retries,
             clock: self.clock,
             chance: self.chance,
         }

@@ -7,7 +7,7 @@
 //! `vault::public` only.
 //!
 //! ```text
-//! look (vault, diary) ─▶ folders, listing (osf) ─▶ plan ─▶ place (osf: put, read back) ─▶ diary
+//! look (vault, diary) ─▶ folders, listing (osf) ─▶ plan ─▶ upload (osf: put, read back) ─▶ diary
 //! ```
 
 /// Where a request may go, and where a credential may.
@@ -22,7 +22,7 @@ pub mod audit;
 pub mod doi;
 /// The folders of the remote tree.
 pub mod folders;
-/// Whether the public ledger is a beginning of ours.
+/// Whether our ledger begins with the public one.
 pub mod fork;
 /// The order for a run.
 pub mod job;
@@ -32,15 +32,15 @@ pub mod look;
 pub mod osf;
 /// The result of a run.
 pub mod outcome;
-/// How long to wait after a failure, and when to give up.
-pub mod patience;
-/// One file, until it is there.
-pub mod place;
 /// What to do: two lists in, an order of work out.
 pub mod plan;
 /// The only thing that can be sent.
 pub mod publishable;
+/// How long to wait after a failure, and when to give up.
+pub mod retry;
 /// One run.
 pub mod run;
 /// Whether a file is what the manifests say it must be.
 mod truth;
+/// One file, until it is there.
+pub mod upload;

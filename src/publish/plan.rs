@@ -14,7 +14,7 @@ use crate::{
         layout::FileKind,
         ledger::Line,
         manifest::HourSaid,
-        public::{DayFile, Place, Public, RootFile},
+        public::{DayFile, Public, PublicFolder, RootFile},
     },
 };
 
@@ -78,7 +78,7 @@ pub fn is_same(wanted: &Wanted, entry: &Entry) -> bool {
 
 /// The wanted files in the order in which they go out: day by day, in each an hour's data before its
 /// manifest, the day's files after its hours; then the stamps; those about all of them, and the ledger last.
-pub fn order(mut wanted: Vec<Wanted>) -> Vec<(Place, Vec<Wanted>)> {
+pub fn order(mut wanted: Vec<Wanted>) -> Vec<(PublicFolder, Vec<Wanted>)> {
     let rank = |what: Public| {
         let within = match what {
             Public::Ids(hour) => (0, hour.0, 0),
@@ -100,7 +100,7 @@ pub fn order(mut wanted: Vec<Wanted>) -> Vec<(Place, Vec<Wanted>)> {
         (what.place(), within)
     };
     wanted.sort_by_key(|wanted| rank(wanted.what));
-    let mut places: Vec<(Place, Vec<Wanted>)> = Vec::new();
+    let mut places: Vec<(PublicFolder, Vec<Wanted>)> = Vec::new();
     for one in wanted {
         match places.last_mut() {
             Some((place, list)) if *place == one.what.place() => list.push(one),

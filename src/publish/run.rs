@@ -12,18 +12,18 @@ use super::{
     look::{self, Scope},
     osf::Osf,
     outcome::{Failed, Outcome, RunError, Stopped, Uploaded, alarm},
-    patience::Patience,
-    place::{Caller, GaveUp},
     plan::{self, Task, Wanted},
     publishable::{NotPublishable, Publishable},
+    retry::Retries,
     truth::Truth,
+    upload::{GaveUp, RetryingClient},
 };
 use crate::{
     alarm::AlarmKind,
     period::Hour,
     vault::{
         ledger::{self, LEDGER_BYTES_MAX},
-        public::{Place, Public},
+        public::{Public, PublicFolder},
         published::{self, LastRun, Published},
     },
     world::error_at::At as _,
@@ -57,7 +57,7 @@ impl PublishJob<'_> {
         let osf = Osf::new(site.clone(), self.token, self.proxies, self.clock)?;
         let mut work = Work {
             job: self,
-            caller: self.caller(&osf, Patience::of_a_run()),
+            client: self.client(&osf, Retries::of_a_run()),
             folders: Folders::open(self.disk, self.data_dir, self.settings, &site),
             published,
             outcome,
@@ -125,15 +125,15 @@ impl PublishJob<'_> {
         }
         let site = Site::new(&self.settings.base_url)?;
         let osf = Osf::new(site.clone(), self.token, self.proxies, self.clock)?;
-        let mut caller = self.caller(&osf, Patience::of_a_look());
+        let mut client = self.client(&osf, Retries::of_a_look());
         let mut folders = Folders::open(self.disk, self.data_dir, self.settings, &site);
         let ours = ledger::whole(self.disk, self.vault)?;
-        let fork = forked(&mut caller, &mut folders, &ours);
+        let fork = forked(&mut client, &mut folders, &ours);
         if let Some(fork) = fork.map_err(|gave_up| RunError::Trouble(gave_up.trouble()))? {
             return Err(fork.into());
         }
         for (place, wanted) in plan::order(look.wanted) {
-            let listing = list(&mut caller, &mut folders, place, false);
+            let listing = list(&mut client, &mut folders, place, false);
             let listing = listing.map_err(|gave_up| RunError::Trouble(gave_up.trouble()))?;
             let listing = listing.map_or_else(Vec::new, |(_, listing)| listing);
             let now = self.clock.now();
@@ -148,15 +148,15 @@ impl PublishJob<'_> {
 
 /// A folder and what it holds. A recorded folder that is gone is looked for again.
 fn list(
-    caller: &mut Caller<'_>,
+    client: &mut RetryingClient<'_>,
     folders: &mut Folders<'_>,
-    place: Place,
+    place: PublicFolder,
     make: bool,
 ) -> Result<Option<(Folder, Vec<Entry>)>, GaveUp> {
-    caller.patience.begin();
+    client.retries.begin();
     loop {
         let is_remembered = folders.is_remembered();
-        let listed = caller.patiently(|osf| {
+        let listed = client.with_retries(|osf| {
             let Some(folder) = folders.of(osf, place, make)? else {
                 return Ok(None);
             };
@@ -175,7 +175,7 @@ fn list(
 /// A run at work.
 struct Work<'a> {
     job: &'a PublishJob<'a>,
-    caller: Caller<'a>,
+    client: RetryingClient<'a>,
     folders: Folders<'a>,
     published: Published,
     outcome: Outcome,
@@ -186,11 +186,11 @@ struct Work<'a> {
 
 /// How the public ledger and ours diverge, if they do. If the listing does not show it, the public ledger is read.
 fn forked(
-    caller: &mut Caller<'_>,
+    client: &mut RetryingClient<'_>,
     folders: &mut Folders<'_>,
     ours: &[u8],
 ) -> Result<Option<Fork>, GaveUp> {
-    let Some((_, listing)) = list(caller, folders, Place::Root, false)? else {
+    let Some((_, listing)) = list(client, folders, PublicFolder::Root, false)? else {
         return Ok(None);
     };
     let name = Public::Ledger.name();
@@ -201,14 +201,14 @@ fn forked(
     let Some(place) = &public.place else {
         return Err(GaveUp::One(senseless("the ledger has no address")));
     };
-    let public = caller.patiently(|osf| osf.read(place, LEDGER_BYTES_MAX))?;
+    let public = client.with_retries(|osf| osf.read(place, LEDGER_BYTES_MAX))?;
     Ok(fork::between(ours, &public))
 }
 
 impl Work<'_> {
-    /// Before anything goes out: ends the run if the public ledger is not a beginning of ours.
+    /// Before anything goes out: ends the run if our ledger does not begin with the public one.
     fn look_for_fork(&mut self, ours: &[u8], first: &Wanted) {
-        let fork = match forked(&mut self.caller, &mut self.folders, ours) {
+        let fork = match forked(&mut self.client, &mut self.folders, ours) {
             Ok(None) => return,
             Ok(Some(fork)) => fork,
             Err(gave_up) => {
@@ -238,8 +238,8 @@ impl Work<'_> {
     }
 
     /// The files of one folder.
-    fn folder(&mut self, place: Place, wanted: &[Wanted]) -> Result<(), RunError> {
-        let (folder, listing) = match list(&mut self.caller, &mut self.folders, place, true) {
+    fn folder(&mut self, place: PublicFolder, wanted: &[Wanted]) -> Result<(), RunError> {
+        let (folder, listing) = match list(&mut self.client, &mut self.folders, place, true) {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(()),
             Err(gave_up) => {
@@ -259,7 +259,7 @@ impl Work<'_> {
                 self.outcome.held += 1;
                 continue;
             }
-            self.caller.patience.begin();
+            self.client.retries.begin();
             self.file(&folder, one, &listing)?;
         }
         Ok(())
@@ -275,7 +275,7 @@ impl Work<'_> {
         let known = match plan::task(wanted, listing, self.job.clock.now()) {
             Task::Later => return Ok(()),
             Task::Confirm(_) if self.published.has(wanted.what, wanted.sha256) => return Ok(()),
-            Task::Confirm(entry) => match self.caller.confirm(wanted, &entry) {
+            Task::Confirm(entry) => match self.client.confirm(wanted, &entry) {
                 Ok(true) => return self.confirmed(wanted, &entry),
                 Ok(false) => Some(entry),
                 Err(gave_up) => {
@@ -302,7 +302,7 @@ impl Work<'_> {
                 return Ok(());
             }
         };
-        match self.caller.place(folder, wanted, &file, known) {
+        match self.client.upload(folder, wanted, &file, known) {
             Ok(()) => self.uploaded(wanted),
             Err(gave_up) => {
                 self.failed(wanted, gave_up);
@@ -387,7 +387,7 @@ impl Work<'_> {
     /// The file is public, but not in the diary: an earlier run ended before it could write that.
     fn confirmed(&mut self, wanted: &Wanted, entry: &Entry) -> Result<(), RunError> {
         self.in_a_row = 0;
-        match adopt(self.job, &mut self.caller, &self.published, wanted, entry) {
+        match adopt(self.job, &mut self.client, &self.published, wanted, entry) {
             Ok(entries) => self.note(&entries)?,
             Err(gave_up) => {
                 self.failed(wanted, gave_up);

@@ -14,7 +14,7 @@ use crate::{
     period::{Day, Hour},
     report::{
         files, read,
-        statement::{BYTES_MAX, Spoken, Statement},
+        statement::{AnyStatement, BYTES_MAX, Statement},
     },
     segment::{seal::Digester, sha256::Sha256},
     source::{Listed, Source},
@@ -104,7 +104,8 @@ impl Truth<'_> {
         }
         let told = disk::read_bounded(self.disk, &path, BYTES_MAX);
         let told = told.at(&path).map_err(|why| why.to_string())?;
-        let told = Spoken::read(&told).map_err(|why| format!("it is not a certificate: {why}"))?;
+        let told =
+            AnyStatement::read(&told).map_err(|why| format!("it is not a certificate: {why}"))?;
         if !is_program(&told.program) {
             let why = format!("it is not a certificate: {:?} is no program", told.program);
             return Err(Untrue::Other(why));

@@ -18,7 +18,7 @@ use crate::{
     source::{Sources, Words},
     text::{self, percent, plural, table, thousands, wrapped},
     vault::{
-        deleted::Why,
+        deleted::LeftOut,
         manifest::{self, ByWord, Conflicts},
     },
 };
@@ -220,14 +220,14 @@ fn has(statement: &Statement) -> String {
 
 /// Rows of what was deleted, and of what is held back, if anything was.
 fn deletions(statement: &Statement) -> Vec<Vec<String>> {
-    let records = |words: &str, why: Why| {
+    let records = |words: &str, why: LeftOut| {
         let records = statement.deletions.get(why.word())?;
         Some(vec![words.to_owned(), thousands(*records)])
     };
     let rows = [
-        records("posts taken out, deleted", Why::Deleted),
-        records("posts taken out, account gone", Why::Account),
-        records("posts held back", Why::Held),
+        records("posts taken out, deleted", LeftOut::Deleted),
+        records("posts taken out, account gone", LeftOut::Account),
+        records("posts held back", LeftOut::Held),
     ];
     let mut rows: Vec<Vec<String>> = rows.into_iter().flatten().collect();
     let deleted = statement.union.books.deleted;
@@ -344,7 +344,7 @@ fn words_of(counts: &ByWord) -> String {
 
 fn books(statement: &Statement) -> String {
     let all = &statement.union.books;
-    let held = statement.deletions.get(Why::Held.word()).copied();
+    let held = statement.deletions.get(LeftOut::Held.word()).copied();
     let held = held.unwrap_or(0);
     let some = |count: u64, one: &str, more: &str| match count {
         0 => String::new(),

@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-use super::statement::{BYTES_MAX, Spoken};
+use super::statement::{AnyStatement, BYTES_MAX};
 use crate::{
     period::{Day, Hour, UtcMs},
     segment::sha256::Sha256,
@@ -23,7 +23,7 @@ use crate::{
     },
     world::{
         disk::{self, Disk},
-        growing::Place,
+        growing::ReadPosition,
     },
 };
 
@@ -43,7 +43,7 @@ pub struct How {
 /// Looks for outdated certificates, again and again.
 #[derive(Debug, Default)]
 pub struct Outdated {
-    ledger: Place,
+    ledger: ReadPosition,
     lines: u64,
     /// Of each hour, and the number of its line.
     latest: BTreeMap<Hour, (InPlace, u64)>,
@@ -142,7 +142,7 @@ fn is_outdated(
     if disk.len(&path)?.is_none() {
         return Ok(None);
     }
-    let told = Spoken::read(&disk::read_bounded(disk, &path, BYTES_MAX)?)?;
+    let told = AnyStatement::read(&disk::read_bounded(disk, &path, BYTES_MAX)?)?;
     let spoken = told.revisions.iter();
     let spoken: BTreeMap<Hour, InPlace> = spoken
         .map(|of| (of.hour, (of.revision, of.manifest_sha256.begin())))

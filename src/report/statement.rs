@@ -199,7 +199,7 @@ pub enum NoStatement {
 
 /// A statement as it was read, without what is calculated.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Told {
+pub struct ReadStatement {
     /// Who wrote it.
     pub program: String,
     /// The stamp that it names.
@@ -214,7 +214,7 @@ pub struct Told {
 
 /// What can be read of a statement of any version.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Spoken {
+pub struct AnyStatement {
     /// The version of its form.
     pub format: u32,
     /// Who wrote it.
@@ -416,15 +416,15 @@ impl Books {
     }
 }
 
-impl Told {
+impl ReadStatement {
     /// From the bytes of a statement; `None` if it has another form than this program's.
-    pub fn read(bytes: &[u8], spoken: &Spoken) -> serde_json::Result<Option<Self>> {
+    pub fn read(bytes: &[u8], spoken: &AnyStatement) -> serde_json::Result<Option<Self>> {
         let has_form = spoken.format == FORMAT;
         has_form.then(|| serde_json::from_slice(bytes)).transpose()
     }
 }
 
-impl Spoken {
+impl AnyStatement {
     /// From the bytes of a statement.
     pub fn read(bytes: &[u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(bytes)

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    record::Run,
+    record::StageRun,
     reported::{REPORT_DAYS_MAX, Reported},
     stage::Stage,
 };
@@ -33,7 +33,7 @@ const RENEW_AGAIN_MS: i64 = 6 * 3_600_000;
 
 /// What this server does, and how often.
 #[derive(Debug, Clone)]
-pub struct Rules {
+pub struct Schedule {
     /// How often to deliver, if at all.
     pub deliver_every: Option<Duration>,
     /// The vault's zone and the settle time; `None` on a secondary.
@@ -94,13 +94,18 @@ impl Outdated {
 }
 
 /// What is due. `runs` has what this process started so far.
-pub fn due(rules: &Rules, runs: &BTreeMap<Stage, Run>, reports: &Reports, now: UtcMs) -> Vec<Due> {
+pub fn due(
+    schedule: &Schedule,
+    runs: &BTreeMap<Stage, StageRun>,
+    reports: &Reports,
+    now: UtcMs,
+) -> Vec<Due> {
     // one that began in the future was begun when the clock was ahead, and tells nothing of now
     let run = |stage| {
         let run = runs.get(&stage);
-        run.filter(|run: &&Run| run.is_running() || run.started <= now)
+        run.filter(|run: &&StageRun| run.is_running() || run.started <= now)
     };
-    let is_idle = |stage| run(stage).is_none_or(|run: &Run| !run.is_running());
+    let is_idle = |stage| run(stage).is_none_or(|run: &StageRun| !run.is_running());
     let every = |stage, every: Option<Duration>| {
         every.is_some_and(|every| run(stage).is_none_or(|run| interval_is_over(run, every, now)))
     };
@@ -110,26 +115,26 @@ pub fn due(rules: &Rules, runs: &BTreeMap<Stage, Run>, reports: &Reports, now: U
         renews: false,
     };
     let mut found = Vec::new();
-    if is_idle(Stage::Deliver) && every(Stage::Deliver, rules.deliver_every) {
+    if is_idle(Stage::Deliver) && every(Stage::Deliver, schedule.deliver_every) {
         found.push(plain(Stage::Deliver));
     }
     if is_idle(Stage::Merge)
-        && let Some((zone, settle)) = &rules.merge
+        && let Some((zone, settle)) = &schedule.merge
         && run(Stage::Merge).is_none_or(|run| merge_is_due(run.started, zone, *settle, now))
     {
         found.push(plain(Stage::Merge));
     }
-    if is_idle(Stage::Publish) && every(Stage::Publish, rules.publish_every) {
+    if is_idle(Stage::Publish) && every(Stage::Publish, schedule.publish_every) {
         found.push(plain(Stage::Publish));
     }
-    if is_idle(Stage::Witness) && every(Stage::Witness, rules.witness_every) {
+    if is_idle(Stage::Witness) && every(Stage::Witness, schedule.witness_every) {
         found.push(plain(Stage::Witness));
     }
     let rested = run(Stage::Report)
         .is_none_or(|run| !run.is_to_be_repeated() || run.started.plus_ms(REPORT_AGAIN_MS) <= now);
     if is_idle(Stage::Report)
         && rested
-        && let (Some((zone, _)), Some(minute)) = (&rules.merge, rules.report_at)
+        && let (Some((zone, _)), Some(minute)) = (&schedule.merge, schedule.report_at)
         && let Some(latest) = latest_due(zone, minute, now)
     {
         let new = report_day(reports, latest);
@@ -147,7 +152,7 @@ fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn interval_is_over(run: &Run, every: Duration, now: UtcMs) -> bool {
+fn interval_is_over(run: &StageRun, every: Duration, now: UtcMs) -> bool {
     run.started.plus_ms(ms(every)) <= now
 }
 
@@ -193,10 +198,10 @@ fn report_day(reports: &Reports, latest: Day) -> Option<Day> {
 
 /// The oldest day whose certificate must be remade; its report remakes the others too. A day that is not over is not
 /// reported yet, even if a person has asked for its certificate.
-fn renewal(outdated: &Outdated, latest: Day, last: Option<&Run>, now: UtcMs) -> Option<Day> {
+fn renewal(outdated: &Outdated, latest: Day, last: Option<&StageRun>, now: UtcMs) -> Option<Day> {
     let (since, changed) = outdated.times?;
     let day = *outdated.days.keys().next().filter(|day| **day <= latest)?;
-    let has_failed = last.is_some_and(Run::is_to_be_repeated);
+    let has_failed = last.is_some_and(StageRun::is_to_be_repeated);
     let last = last.map_or(UtcMs(i64::MIN), |run| run.started);
     let at = if changed <= last {
         last.plus_ms(if has_failed {
@@ -233,8 +238,8 @@ mod tests {
         }
     }
 
-    fn primary() -> Rules {
-        Rules {
+    fn primary() -> Schedule {
+        Schedule {
             deliver_every: None,
             merge: Some((Zone::named("UTC").unwrap(), Duration::from_mins(10))),
             publish_every: Some(Duration::from_mins(10)),
@@ -243,8 +248,8 @@ mod tests {
         }
     }
 
-    fn run(started: &str, ended: Option<&str>, failures: u32) -> Run {
-        Run {
+    fn run(started: &str, ended: Option<&str>, failures: u32) -> StageRun {
+        StageRun {
             ended: ended.map(at),
             failures,
             ..Run::begun(at(started))
@@ -261,14 +266,14 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(rules: &Rules, runs: &[(Stage, Run)], now: &str, expected: &[&str]) {
+    fn check(schedule: &Schedule, runs: &[(Stage, StageRun)], now: &str, expected: &[&str]) {
         let runs = runs.iter().cloned().collect();
         let reports = Reports {
             days: vec![day("20"), day("22"), day("23")],
             reported: until("22"),
             ..Reports::default()
         };
-        let found = due(rules, &runs, &reports, at(now));
+        let found = due(schedule, &runs, &reports, at(now));
         assert_eq!(names(&found), expected);
     }
 
@@ -281,7 +286,7 @@ mod tests {
             &["merge", "publish", "report 2026-11-23"],
         );
         check(&primary(), &[], "24T01:59", &["merge", "publish"]);
-        let secondary = Rules {
+        let secondary = Schedule {
             deliver_every: Some(Duration::from_mins(1)),
             merge: None,
             publish_every: None,
@@ -293,36 +298,36 @@ mod tests {
 
     #[test]
     fn a_merge_comes_when_an_hour_has_settled_and_every_five_minutes() {
-        let mut rules = primary();
-        rules.publish_every = None;
+        let mut schedule = primary();
+        schedule.publish_every = None;
         let done = |started| [(Stage::Merge, run(started, Some(started), 0))];
-        check(&rules, &done("23T14:08"), "23T14:09", &[]);
+        check(&schedule, &done("23T14:08"), "23T14:09", &[]);
         // 14:10 and two seconds
-        check(&rules, &done("23T14:08"), "23T14:11", &["merge"]);
-        check(&rules, &done("23T14:11"), "23T14:15", &[]);
-        check(&rules, &done("23T14:11"), "23T14:16", &["merge"]);
+        check(&schedule, &done("23T14:08"), "23T14:11", &["merge"]);
+        check(&schedule, &done("23T14:11"), "23T14:15", &[]);
+        check(&schedule, &done("23T14:11"), "23T14:16", &["merge"]);
         let running = [(Stage::Merge, run("23T14:05", None, 0))];
-        check(&rules, &running, "23T20:00", &[]);
+        check(&schedule, &running, "23T20:00", &[]);
     }
 
     #[test]
     fn a_stage_that_fails_is_tried_again_in_its_time() {
-        let rules = primary();
+        let schedule = primary();
         let failed = [
             (Stage::Merge, run("24T03:00", Some("24T03:01"), 3)),
             (Stage::Publish, run("24T03:00", Some("24T03:01"), 3)),
             (Stage::Report, run("24T03:00", Some("24T03:01"), 3)),
         ];
-        check(&rules, &failed, "24T03:04", &[]);
-        check(&rules, &failed, "24T03:09", &["merge"]);
+        check(&schedule, &failed, "24T03:04", &[]);
+        check(&schedule, &failed, "24T03:09", &["merge"]);
         check(
-            &rules,
+            &schedule,
             &failed,
             "24T03:10",
             &["merge", "publish", "report 2026-11-23"],
         );
         // a report that found another in progress is not asked for again and again meanwhile
-        let locked = Run {
+        let locked = StageRun {
             exit: Some(7),
             ..run("24T03:00", Some("24T03:00"), 0)
         };
@@ -387,7 +392,7 @@ mod tests {
     /// Three weeks of data that arrive within hours, a report whenever one is due, and none that fails.
     #[test]
     fn outdated_certificates_are_made_anew_together() {
-        let rules = primary();
+        let schedule = primary();
         let minute = |n: i64| at("24T03:00").plus_ms(n * 60_000);
         let mut reports = Reports {
             reported: until("23"),
@@ -401,12 +406,12 @@ mod tests {
                 *outdated.entry(Day(day("01").0 + n / 5 % 21)).or_insert(24) += 1;
             }
             reports.outdated.notice(outdated.clone(), minute(n));
-            let found = due(&rules, &runs, &reports, minute(n));
+            let found = due(&schedule, &runs, &reports, minute(n));
             for due in found.iter().filter(|due| due.stage == Stage::Report) {
                 assert!(due.renews);
                 assert_eq!(due.day, outdated.keys().next().copied());
                 made.push(n);
-                let mut run = Run::begun(minute(n));
+                let mut run = StageRun::begun(minute(n));
                 run.ended = Some(minute(n));
                 runs.insert(Stage::Report, run);
                 outdated.clear();
@@ -418,8 +423,8 @@ mod tests {
 
     #[test]
     fn a_renewal_waits_for_quiet_for_its_day_and_for_reports_by_their_time() {
-        let mut rules = primary();
-        (rules.publish_every, rules.merge) = (
+        let mut schedule = primary();
+        (schedule.publish_every, schedule.merge) = (
             None,
             Some((Zone::named("UTC").unwrap(), Duration::from_hours(1_000))),
         );
@@ -429,7 +434,7 @@ mod tests {
             outdated.notice(days.iter().map(|d| (day(d), 1)).collect(), at(noticed));
             outdated
         };
-        let check = |outdated: &Outdated, last: Option<Run>, now: &str, expected: &[&str]| {
+        let check = |outdated: &Outdated, last: Option<StageRun>, now: &str, expected: &[&str]| {
             let reports = Reports {
                 days: vec![day("22"), day("23")],
                 reported: until("22"),
@@ -437,7 +442,7 @@ mod tests {
             };
             let last = last.map(|run| (Stage::Report, run));
             let runs = last.into_iter().chain([merged.clone()]).collect();
-            let found = due(&rules, &runs, &reports, at(now));
+            let found = due(&schedule, &runs, &reports, at(now));
             assert_eq!(names(&found), expected, "at {now}");
         };
         let one = outdated(&["20"], "24T01:00");

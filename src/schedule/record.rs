@@ -23,7 +23,7 @@ const RECORD_BYTES_MAX: u64 = 1 << 20;
 
 /// The latest run of a stage, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
+pub struct StageRun {
     /// When it was started.
     pub started: UtcMs,
     /// When it ended; `None` while it runs.
@@ -60,7 +60,7 @@ pub struct Raised {
 /// The exit code of a stage that found another run in progress.
 pub(super) const LOCKED: i32 = 7;
 
-impl Run {
+impl StageRun {
     /// One that has just been started.
     pub const fn begun(started: UtcMs) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl Run {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The latest run of each stage.
-    pub stages: BTreeMap<Stage, Run>,
+    pub stages: BTreeMap<Stage, StageRun>,
     /// The days whose report was made.
     pub reported: Reported,
 }

@@ -16,8 +16,8 @@ use sd_notify::NotifyState;
 
 use super::{
     child::{Child, Ended},
-    plan::{self, Due, Reports, Rules},
-    record::{self, LOCKED, Record, Run},
+    plan::{self, Due, Reports, Schedule},
+    record::{self, LOCKED, Record, StageRun},
     stage::Stage,
 };
 use crate::{
@@ -87,7 +87,7 @@ impl Systemd {
 /// The service beside the collector.
 pub struct Service {
     /// What is due when.
-    pub rules: Rules,
+    pub schedule: Schedule,
     /// How to start a stage.
     pub starter: Box<Starter>,
     /// Where the record is kept.
@@ -107,7 +107,7 @@ pub struct Service {
 /// While it runs.
 struct ServiceState {
     record: Record,
-    runs: BTreeMap<Stage, Run>,
+    runs: BTreeMap<Stage, StageRun>,
     children: BTreeMap<Stage, (Child, Due)>,
     reports: Reports,
     /// When the vault was last examined.
@@ -157,9 +157,9 @@ impl Service {
     fn start_what_is_due(&self, state: &mut ServiceState) {
         let now = self.clock.now();
         self.look_at_days(state, now);
-        for due in plan::due(&self.rules, &state.runs, &state.reports, now) {
+        for due in plan::due(&self.schedule, &state.runs, &state.reports, now) {
             let before = state.runs.get(&due.stage).cloned();
-            let mut run = Run::begun(now);
+            let mut run = StageRun::begun(now);
             if let Some(before) = &before {
                 (run.failures, run.failing_since) = (before.failures, before.failing_since);
                 run.said.clone_from(&before.said);
@@ -195,7 +195,7 @@ impl Service {
         let is_fresh = state
             .looked
             .is_some_and(|at| at <= now && now.0 - at.0 < LOOK_MS);
-        if self.rules.report_at.is_none() || is_fresh {
+        if self.schedule.report_at.is_none() || is_fresh {
             return;
         }
         state.looked = Some(now);
@@ -396,7 +396,7 @@ mod tests {
     /// One that delivers, which takes its time.
     fn service(data_dir: &Path, puppet: &Arc<Puppet>, tell: Box<Tell>) -> Service {
         Service {
-            rules: Rules {
+            schedule: Schedule {
                 deliver_every: Some(Duration::from_secs(1)),
                 merge: None,
                 publish_every: None,
@@ -436,7 +436,7 @@ mod tests {
             (None, false, false),
         ] {
             let mut state = service.state();
-            let mut run = Run::begun(UtcMs(0));
+            let mut run = StageRun::begun(UtcMs(0));
             run.failures = 3;
             state.runs.insert(Stage::Report, run);
             let due = Due {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     period::{Day, UtcMs},
-    world::disk::{Disk, Version},
+    world::disk::{Disk, FolderState},
 };
 
 /// How long a day's folders must be unchanged before the day counts as done: a change within the same tick of the
@@ -95,7 +95,7 @@ impl Folders {
     fn version_now(&self, disk: &dyn Disk) -> io::Result<Option<Sha256>> {
         let mut text = Vec::new();
         for (server, folder) in &self.folders {
-            let Some(Version(numbers)) = disk.version(folder)? else {
+            let Some(FolderState(numbers)) = disk.version(folder)? else {
                 return Ok(None);
             };
             let hour = folder.file_name().unwrap_or_default().display();

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rules::{Rule, Told};
+use super::rules::{KnownRules, Rule};
 use crate::{
     period::{Interval, Minute, UtcMs},
     segment::sha256::Sha256,
@@ -299,7 +299,7 @@ pub struct Alive {
     pub asleep: Option<Interval>,
     /// What is known of the rules that choose what the stream brings: what the platform told last in this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rules: Option<Box<Told>>,
+    pub rules: Option<Box<KnownRules>>,
 }
 
 /// Why nothing is connected: how the last attempt ended, or that there is no request for the next one.
@@ -437,7 +437,7 @@ pub(crate) mod tests {
             },
             r#"{"at":"2026-11-23T14:05:09.123Z","kind":"rules_unknown","detail":"HTTP 503","connection":3}"#,
         );
-        let told = Told {
+        let told = KnownRules {
             at: UtcMs(1_000),
             sha256: ab,
             configured: ab,

@@ -42,7 +42,7 @@ pub mod rules;
 pub mod seal;
 
 /// The runs of a server in their order.
-pub mod run;
+pub mod runs;
 
 /// By what a file is known to be the same.
 pub mod sha256;

@@ -18,7 +18,7 @@ use super::{
     line::{CursorOf, PROGRAM, cut},
     name::{Leg, Paths, SegmentName, ServerId, open},
     raw,
-    run::Runs,
+    runs::Runs,
     seal::{Digest, Digester, FORMAT, SEAL_BYTES_MAX, Seal},
     spool,
     writer::WriteError,

@@ -56,7 +56,7 @@ pub fn spelled(value: &str) -> Cow<'_, str> {
 
 /// What a server knows of the rules in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct KnownRules {
     /// When the platform last told them.
     pub at: UtcMs,
     /// The hash of those.
@@ -65,7 +65,7 @@ pub struct Told {
     pub configured: Sha256,
 }
 
-impl Told {
+impl KnownRules {
     /// Whether the rules in force are those of the configuration.
     pub fn is_as_configured(&self) -> bool {
         self.sha256 == self.configured

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     name::{SegmentName, ServerId},
-    run,
+    runs,
 };
 use crate::{
     period::{Day, Minute, UtcMs},
@@ -20,7 +20,7 @@ use crate::{
 
 /// What lies under one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct SpoolEntry {
     /// Whether the seal is there.
     pub sealed: bool,
     /// Bytes of the segment and the events file, open or not.
@@ -89,8 +89,8 @@ pub fn in_folder(
     disk: &dyn Disk,
     folder: &Path,
     server: &ServerId,
-) -> io::Result<Vec<(SegmentName, Found)>> {
-    let mut found: BTreeMap<SegmentName, Found> = BTreeMap::new();
+) -> io::Result<Vec<(SegmentName, SpoolEntry)>> {
+    let mut found: BTreeMap<SegmentName, SpoolEntry> = BTreeMap::new();
     for entry in disk.list(folder)? {
         let Some((name, kind)) = SegmentName::of_file(&entry.name) else {
             continue;
@@ -136,7 +136,7 @@ pub fn left_behind(
     let mut left = BTreeMap::new();
     for server in servers(disk, spool)? {
         let entries = disk.list(&spool.join(server.as_str()))?;
-        if server == *this || !entries.iter().any(|entry| run::is_kept_in(&entry.name)) {
+        if server == *this || !entries.iter().any(|entry| runs::is_kept_in(&entry.name)) {
             continue;
         }
         let count = sealed(disk, spool, &server)?.found.len() as u64;

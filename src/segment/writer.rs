@@ -24,7 +24,7 @@ use super::{
     event::Event,
     line::PROGRAM,
     name::{Leg, Paths, SegmentName, open},
-    run::Run,
+    runs::Run,
     seal::{Digester, FORMAT, Seal},
 };
 use crate::{

@@ -20,7 +20,7 @@ pub struct Version<'k> {
 
 /// What a line of `deletions.txt` tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told<'l> {
+pub enum DeletionLine<'l> {
     /// A record was deleted.
     Record {
         /// Where it was.
@@ -39,13 +39,13 @@ pub enum Told<'l> {
         /// The event's number: later ones have greater ones.
         number: u64,
         /// What.
-        standing: Standing,
+        standing: AccountStatus,
     },
 }
 
 /// What became of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum AccountStatus {
     /// It is there.
     Active,
     /// It is not there, and may come back.
@@ -71,7 +71,7 @@ pub trait Deletions: Send + Sync + fmt::Debug {
     fn version<'k>(&self, key: &'k Key) -> Option<Version<'k>>;
 
     /// What a line of `deletions.txt` tells.
-    fn told<'l>(&self, line: &'l str) -> Option<Told<'l>>;
+    fn told<'l>(&self, line: &'l str) -> Option<DeletionLine<'l>>;
 
     /// Whose record an address leads to; `None` if it is no address.
     fn account_of(&self, record: &str) -> Option<Key>;

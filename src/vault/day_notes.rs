@@ -16,7 +16,7 @@ use crate::{
     period::{Day, UtcMs},
     segment::{days::Still, sha256::Sha256},
     world::{
-        disk::{self, Disk, Version},
+        disk::{self, Disk, FolderState},
         error_at::placed,
     },
 };
@@ -84,11 +84,11 @@ impl<'a, T: Serialize + DeserializeOwned> DayNotes<'a, T> {
     pub fn before(&self, day: Day) -> Before {
         let folder = layout::day_folder(self.vault, day);
         let like = |folder: &Path| self.disk.version(folder).ok().flatten();
-        let Some(Version(of_day)) = like(&folder) else {
+        let Some(FolderState(of_day)) = like(&folder) else {
             return Before(None);
         };
         let former = like(&layout::archived_folder(self.vault, day));
-        let former = former.map(|Version(numbers)| numbers);
+        let former = former.map(|FolderState(numbers)| numbers);
         Before(Some(Sha256::of(
             format!("{of_day:?} {former:?}").as_bytes(),
         )))

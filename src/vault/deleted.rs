@@ -25,7 +25,7 @@ use crate::{
     period::{Hour, UtcMs},
     source::{
         Deletions,
-        deletions::{Standing, Told, Version},
+        deletions::{AccountStatus, DeletionLine, Version},
         key::Key,
     },
     world::{
@@ -54,7 +54,7 @@ const AHEAD_MS_MAX: i64 = 3_600_000;
 
 /// Why a record is left out of its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Why {
+pub enum LeftOut {
     /// It was deleted.
     Deleted,
     /// Its account is gone.
@@ -63,7 +63,7 @@ pub enum Why {
     Held,
 }
 
-impl Why {
+impl LeftOut {
     /// The word for it in a manifest.
     pub const fn word(self) -> &'static str {
         match self {
@@ -137,34 +137,34 @@ const EVER: UtcMs = UtcMs(i64::MAX);
 
 /// The status of an account, event by event.
 #[derive(Debug, Default)]
-struct Story {
+struct AccountHistory {
     gone_before: Option<UtcMs>,
     /// Since when it has been away, and whether it is gone for good.
     away: Option<(UtcMs, bool)>,
 }
 
-impl Story {
-    fn of(mut events: Vec<(UtcMs, u64, Standing)>) -> Self {
+impl AccountHistory {
+    fn of(mut events: Vec<(UtcMs, u64, AccountStatus)>) -> Self {
         events.sort_by_key(|(at, number, _)| (*at, *number));
-        let mut story = Self::default();
+        let mut history = Self::default();
         for (at, _, standing) in events {
-            story.take(at, standing);
+            history.take(at, standing);
         }
-        story
+        history
     }
 
-    fn take(&mut self, at: UtcMs, standing: Standing) {
+    fn take(&mut self, at: UtcMs, standing: AccountStatus) {
         match standing {
-            Standing::Active => {
+            AccountStatus::Active => {
                 if self.away.take().is_some_and(|away| is_over(away, at)) {
                     self.gone_before = Some(at);
                 }
             }
-            Standing::Away | Standing::Gone => {
+            AccountStatus::Away | AccountStatus::Gone => {
                 let (since, is_gone) = self.away.unwrap_or((at, false));
-                self.away = Some((since, is_gone || standing == Standing::Gone));
+                self.away = Some((since, is_gone || standing == AccountStatus::Gone));
             }
-            Standing::Unchanged => (),
+            AccountStatus::Unchanged => (),
         }
     }
 
@@ -353,8 +353,8 @@ impl<'a> Deleted<'a> {
         let mut of_lists: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
         for line in lines {
             let path = match self.told.and_then(|told| told.told(&line)) {
-                Some(Told::Record { record, at, .. }) => self.place(record, at),
-                Some(Told::Account { .. }) => self.accounts_path(),
+                Some(DeletionLine::Record { record, at, .. }) => self.place(record, at),
+                Some(DeletionLine::Account { .. }) => self.accounts_path(),
                 None => continue,
             };
             of_lists.entry(path).or_default().insert(line);
@@ -473,10 +473,12 @@ impl<'a> Deleted<'a> {
         let (Some(told), Some(_)) = (self.told, self.disk.len(&path).at(&path)?) else {
             return Ok(accounts);
         };
-        let mut end = |account: &str, events: Vec<(UtcMs, u64, Standing)>| {
-            let is_away = |of: &(_, _, Standing)| matches!(of.2, Standing::Away | Standing::Gone);
+        let mut end = |account: &str, events: Vec<(UtcMs, u64, AccountStatus)>| {
+            let is_away = |of: &(_, _, AccountStatus)| {
+                matches!(of.2, AccountStatus::Away | AccountStatus::Gone)
+            };
             each(account, events.iter().any(is_away));
-            let stands = Story::of(events).stands(as_of);
+            let stands = AccountHistory::of(events).stands(as_of);
             if stands != Account::default() {
                 accounts.insert(account.into(), stands);
             }
@@ -486,7 +488,7 @@ impl<'a> Deleted<'a> {
         let file = self.disk.open(&path).at(&path)?;
         for line in BufReader::new(file).lines() {
             let line = line.at(&path)?;
-            let Some(Told::Account {
+            let Some(DeletionLine::Account {
                 account,
                 at: time,
                 number,
@@ -538,7 +540,7 @@ impl<'a> Deleted<'a> {
     }
 
     /// Why a record is left out of its files, if it is.
-    pub fn why(&self, key: &Key) -> Option<Why> {
+    pub fn why(&self, key: &Key) -> Option<LeftOut> {
         let version = self.told?.version(key)?;
         self.heed(self.why_version(&version)).flatten()
     }
@@ -550,10 +552,10 @@ impl<'a> Deleted<'a> {
         result.map_err(keep).ok()
     }
 
-    fn why_version(&self, version: &Version<'_>) -> Result<Option<Why>, DeletedError> {
+    fn why_version(&self, version: &Version<'_>) -> Result<Option<LeftOut>, DeletedError> {
         let by = self.deleted_by(&version.record, version.at)?;
         if by.is_some_and(|by| version.revision < by.as_str()) {
-            return Ok(Some(Why::Deleted));
+            return Ok(Some(LeftOut::Deleted));
         }
         let Some(account) = self.accounts.get(version.account) else {
             return Ok(None);
@@ -562,9 +564,9 @@ impl<'a> Deleted<'a> {
             .gone_before
             .is_some_and(|before| version.at < before)
         {
-            return Ok(Some(Why::Account));
+            return Ok(Some(LeftOut::Account));
         }
-        Ok(account.is_held.then_some(Why::Held))
+        Ok(account.is_held.then_some(LeftOut::Held))
     }
 
     /// Whether a rejected line belongs to a record that was deleted at any time, or to an account that was gone at
@@ -665,16 +667,16 @@ mod tests {
     #[test]
     fn an_account_that_may_come_back_is_held_for_thirty_days() {
         const DAY: i64 = 86_400_000;
-        let story = |events: &[(i64, Standing)]| {
+        let history = |events: &[(i64, AccountStatus)]| {
             let events = events.iter().zip(0..);
-            Story::of(
+            AccountHistory::of(
                 events
                     .map(|((day, standing), n)| (UtcMs(day * DAY), n, *standing))
                     .collect(),
             )
         };
-        let stands = |events: &[(i64, Standing)], day: i64| {
-            let account = story(events).stands(UtcMs(day * DAY));
+        let stands = |events: &[(i64, AccountStatus)], day: i64| {
+            let account = history(events).stands(UtcMs(day * DAY));
             let before = account.gone_before.map(|at| at.0 / DAY);
             (before, account.is_held)
         };

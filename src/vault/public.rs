@@ -78,7 +78,7 @@ impl RootFile {
 
 /// The folders of what is public, in the order in which they are published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
+pub enum PublicFolder {
     /// That of a day.
     Day(Day),
     /// That of the stamps.
@@ -177,20 +177,20 @@ impl Public {
     /// Its path in the vault.
     pub fn path(self, vault: &Path) -> PathBuf {
         match self.place() {
-            Place::Day(day) => layout::day_folder(vault, day),
-            Place::Witness => witness::folder(vault),
-            Place::Root => vault.to_owned(),
+            PublicFolder::Day(day) => layout::day_folder(vault, day),
+            PublicFolder::Witness => witness::folder(vault),
+            PublicFolder::Root => vault.to_owned(),
         }
         .join(self.name())
     }
 
     /// The folder it belongs to.
-    pub const fn place(self) -> Place {
+    pub const fn place(self) -> PublicFolder {
         match self {
-            Self::Ids(hour) | Self::Manifest(hour) => Place::Day(hour.day()),
-            Self::Day(day, _) => Place::Day(day),
-            Self::Authority(_) | Self::Stamp(_) => Place::Witness,
-            Self::Root(_) | Self::Ledger => Place::Root,
+            Self::Ids(hour) | Self::Manifest(hour) => PublicFolder::Day(hour.day()),
+            Self::Day(day, _) => PublicFolder::Day(day),
+            Self::Authority(_) | Self::Stamp(_) => PublicFolder::Witness,
+            Self::Root(_) | Self::Ledger => PublicFolder::Root,
         }
     }
 
@@ -204,8 +204,8 @@ impl Public {
     /// The day it belongs to; ledger and stamps belong to none.
     pub const fn day(self) -> Option<Day> {
         match self.place() {
-            Place::Day(day) => Some(day),
-            Place::Witness | Place::Root => None,
+            PublicFolder::Day(day) => Some(day),
+            PublicFolder::Witness | PublicFolder::Root => None,
         }
     }
 
@@ -224,11 +224,11 @@ impl Public {
 pub const WITNESS: &str = "witness";
 
 /// The parts of the path of a published folder: of a day, year, month and day.
-pub fn published_folder(place: Place) -> Vec<String> {
+pub fn published_folder(place: PublicFolder) -> Vec<String> {
     match place {
-        Place::Day(day) => day.to_string().split('-').map(str::to_owned).collect(),
-        Place::Witness => vec![WITNESS.to_owned()],
-        Place::Root => Vec::new(),
+        PublicFolder::Day(day) => day.to_string().split('-').map(str::to_owned).collect(),
+        PublicFolder::Witness => vec![WITNESS.to_owned()],
+        PublicFolder::Root => Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     period::{Day, Hour},
     report::{
         certificate::in_hours,
-        statement::{DaySaid, Spoken, Told},
+        statement::{AnyStatement, DaySaid, ReadStatement},
     },
     vault::{
         ledger::Line,
@@ -36,9 +36,9 @@ pub(super) struct Checked<'a> {
     /// What the manifests say that are here and can be read.
     pub(super) said: DaySaid,
     /// What its statement speaks of.
-    pub(super) spoken: Option<Spoken>,
+    pub(super) spoken: Option<AnyStatement>,
     /// What its statement says, if it has the form that this program writes.
-    pub(super) told: Option<Told>,
+    pub(super) told: Option<ReadStatement>,
     /// The hours that are named somewhere, but have no manifest here.
     pub(super) lacks: BTreeSet<Hour>,
 }

@@ -22,7 +22,7 @@ use crate::{
     report::{
         certificate::{in_hours, ranges},
         files, read,
-        statement::{BYTES_MAX, Spoken, Told},
+        statement::{AnyStatement, BYTES_MAX, ReadStatement},
     },
     text::plural,
     vault::{
@@ -139,7 +139,8 @@ fn read_files(of: &mut Checked<'_>, problems: &mut Problems) {
     let Some(bytes) = of.texts.get(&DayFile::Statement) else {
         return;
     };
-    let read = Spoken::read(bytes).and_then(|spoken| Ok((Told::read(bytes, &spoken)?, spoken)));
+    let read = AnyStatement::read(bytes)
+        .and_then(|spoken| Ok((ReadStatement::read(bytes, &spoken)?, spoken)));
     match read {
         Ok((told, spoken)) => (of.told, of.spoken) = (told, Some(spoken)),
         Err(why) => {

@@ -21,7 +21,7 @@ use crate::{
     report::{
         files,
         revision::Revision,
-        statement::{DaySaid, Spoken, Statement, Told},
+        statement::{AnyStatement, DaySaid, ReadStatement, Statement},
     },
     vault::{
         day,
@@ -117,7 +117,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     /// Takes what manifests do not say from the statement, or from what knows it.
-    fn beside(&mut self, told: &Told, path: &Path, problems: &mut Problems) {
+    fn beside(&mut self, told: &ReadStatement, path: &Path, problems: &mut Problems) {
         let Self { of, statement, .. } = self;
         statement.program.clone_from(&told.program);
         statement.witness.clone_from(&told.witness);
@@ -217,7 +217,7 @@ fn is_archive_s(
 }
 
 /// What the statement is made of: the manifests that are here, and what it says of those that are not.
-fn expected(of: &Checked<'_>, told: &Told) -> DaySaid {
+fn expected(of: &Checked<'_>, told: &ReadStatement) -> DaySaid {
     let mut said = DaySaid {
         hours: of.said.hours.clone(),
         revisions: Vec::new(),
@@ -300,7 +300,12 @@ fn is_committed(of: &Checked<'_>, committed: &Committed) -> Option<bool> {
 }
 
 /// Whether the statement speaks of the revisions that are in place; if not, says what it is.
-fn speaks_of_this(of: &Checked<'_>, spoken: &Spoken, path: &Path, problems: &mut Problems) -> bool {
+fn speaks_of_this(
+    of: &Checked<'_>,
+    spoken: &AnyStatement,
+    path: &Path,
+    problems: &mut Problems,
+) -> bool {
     let is_here = |hour: Hour| of.said.hours.iter().any(|said| said.hour == hour);
     if of.is_strict && spoken.revisions.iter().any(|it| !is_here(it.hour)) {
         let what = "it describes hours that are not here, and was not checked";

@@ -16,11 +16,11 @@ use super::{
 use crate::{
     cover::{part, seconds},
     period::Minute,
-    report::statement::{BYTES_MAX, Spoken, Told},
+    report::statement::{AnyStatement, BYTES_MAX, ReadStatement},
     segment::{line::PROGRAM, name::Leg, sha256::Sha256},
     source::{Source, Sources},
     vault::{
-        deleted::Why,
+        deleted::LeftOut,
         layout::FileKind,
         manifest::{Counts, HourSaid, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output},
         public::{DayFile, Public},
@@ -101,7 +101,7 @@ fn told(disk: &dyn Disk, place: &HourPlace) -> Option<(PathBuf, HourSaid)> {
     let path = place.folder.join(name);
     // errors in the statement are reported where the day is checked
     let bytes = disk::read_bounded(disk, &path, BYTES_MAX).unwrap_or_default();
-    let told = Spoken::read(&bytes).and_then(|spoken| Told::read(&bytes, &spoken));
+    let told = AnyStatement::read(&bytes).and_then(|spoken| ReadStatement::read(&bytes, &spoken));
     let told = told.unwrap_or(None)?;
     let mut hours = told.hours.into_iter();
     let said = hours.find(|said| said.hour == place.hour)?;
@@ -229,7 +229,7 @@ fn check_deletions(path: &Path, said: &HourSaid, problems: &mut Problems) {
     let lines: u64 = servers.values().map(|server| server.deleted).sum();
     problems.same(path, "lines of what was deleted", total.deleted, lines);
     let mut words = said.deletions.keys();
-    if let Some(word) = words.find(|word| !Why::WORDS.contains(&word.as_str())) {
+    if let Some(word) = words.find(|word| !LeftOut::WORDS.contains(&word.as_str())) {
         problems.wrong(
             path,
             format!("{word:?} is not a reason to take records out"),

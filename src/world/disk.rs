@@ -38,7 +38,7 @@ pub struct Entry {
 /// What a folder was like at a moment: as soon as something is put into it, taken out of it or renamed in it, it is like
 /// something else for good. (The file's number and the time of its last change, which nobody can set.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Version(pub [i64; 3]);
+pub struct FolderState(pub [i64; 3]);
 
 /// What can be read and positioned.
 pub trait Source: Read + Seek + Send {}
@@ -79,7 +79,7 @@ pub trait Disk: Send + Sync {
     /// The entries of a folder, by name; an absent folder has none.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
     /// What a folder is like now; `None` if there is none, or if this disk cannot tell.
-    fn version(&self, _folder: &Path) -> io::Result<Option<Version>> {
+    fn version(&self, _folder: &Path) -> io::Result<Option<FolderState>> {
         Ok(None)
     }
     /// What [`Disk::list`] leaves out of a folder: links, sockets, names that are not UTF-8. A disk
@@ -235,11 +235,11 @@ impl Disk for RealDisk {
         })
     }
 
-    fn version(&self, path: &Path) -> io::Result<Option<Version>> {
+    fn version(&self, path: &Path) -> io::Result<Option<FolderState>> {
         match fs::symlink_metadata(path) {
             Ok(meta) if meta.is_dir() => {
                 let [second, nanosecond] = [meta.ctime(), meta.ctime_nsec()];
-                Ok(Some(Version([
+                Ok(Some(FolderState([
                     meta.ino().cast_signed(),
                     second,
                     nanosecond,

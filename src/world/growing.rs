@@ -16,7 +16,7 @@ const TAIL_BYTES: usize = 4_096;
 
 /// How far a file has been read.
 #[derive(Debug, Clone, Default)]
-pub struct Place {
+pub struct ReadPosition {
     /// Bytes of whole lines.
     offset: u64,
     /// Whole lines.
@@ -25,7 +25,7 @@ pub struct Place {
     pub last: Vec<u8>,
 }
 
-impl Place {
+impl ReadPosition {
     /// Whether a file of that many bytes continues this one; a shorter one is another file.
     pub fn is_within(&self, bytes: u64) -> bool {
         self.offset <= bytes
@@ -86,7 +86,7 @@ mod tests {
     fn a_growing_file_is_read_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
-        let mut place = Place::default();
+        let mut place = ReadPosition::default();
         let mut look = |more: &str| {
             RealDisk
                 .append(&path)

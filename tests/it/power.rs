@@ -17,7 +17,7 @@ use twinstream::{
         line,
         name::{Leg, Partition, RunId, SegmentName, ServerId},
         recover::{Past, Recovered, past, recover},
-        run::{Run, Runs},
+        runs::{Run, Runs},
         seal::{Digester, Seal},
         spool,
         writer::{Closed, Lines, WriteError, Writer},
@@ -337,7 +337,7 @@ fn the_last_line_is_that_of_the_latest_run_whatever_its_clock_says() {
     };
     assert_eq!(past_of(&disk, &other), Past::default());
     // a run that nobody remembers was there all the same
-    disk.remove(&twinstream::segment::run::path(spool, &leg()))
+    disk.remove(&twinstream::segment::runs::path(spool, &leg()))
         .unwrap();
     assert!(past_of(&disk, &leg()).run_number.is_some());
 }

@@ -11,7 +11,7 @@ use std::{
 use serde_json::json;
 use twinstream::{
     period::UtcMs,
-    pseudonym::key::{Key, Of},
+    pseudonym::key::{HashKey, IdKind},
     source::{BLUESKY, x::id},
     world::disk::RealDisk,
 };
@@ -175,7 +175,7 @@ fn nothing_of_ids_and_names_is_left_and_what_belongs_together_does() {
 
     let found = contents(&out);
     has_nothing_of(&found, &archive);
-    let key = Key::of_text(&fs::read_to_string(&key_file).unwrap()).unwrap();
+    let key = HashKey::of_text(&fs::read_to_string(&key_file).unwrap()).unwrap();
     let posts = rows(&found, "_posts.csv.xz");
     let by_id: BTreeMap<&str, &BTreeMap<String, String>> =
         posts.iter().map(|row| (row["id"].as_str(), row)).collect();
@@ -184,19 +184,19 @@ fn nothing_of_ids_and_names_is_left_and_what_belongs_together_does() {
     let authors: BTreeSet<&str> = users.iter().map(|row| row["author_id"].as_str()).collect();
     assert_eq!(authors.len(), usize::try_from(USERS).unwrap());
     for (n, (id, before)) in (0..).zip(&archive.posts) {
-        let row = by_id[key.hash(Of::Post, *id).as_str()];
+        let row = by_id[key.hash(IdKind::Post, *id).as_str()];
         let kinds = ["reposted_id", "quoted_id", "replied_to_id"];
         for (kind, column) in (0..).zip(kinds) {
             let expected = if n % 3 == kind {
-                key.hash(Of::Post, *before)
+                key.hash(IdKind::Post, *before)
             } else {
                 String::new()
             };
             assert_eq!(row[column], expected, "{column} of {n}");
         }
-        assert_eq!(row["conversation_id"], key.hash(Of::Post, *before));
-        assert_eq!(row["author_id"], key.hash(Of::User, user_id(n % USERS)));
-        let other = key.hash(Of::User, user_id((n + 5) % USERS));
+        assert_eq!(row["conversation_id"], key.hash(IdKind::Post, *before));
+        assert_eq!(row["author_id"], key.hash(IdKind::User, user_id(n % USERS)));
+        let other = key.hash(IdKind::User, user_id((n + 5) % USERS));
         assert_eq!(
             (&row["in_reply_to_user_id"], &row["mentioned_user_ids"]),
             (&other, &other)
@@ -445,7 +445,7 @@ fn nothing_of_accounts_handles_and_addresses_of_bluesky_is_left() {
             assert!(!text.contains(secret), "{secret} is in {name}: {text:.600}");
         }
     }
-    let key = Key::of_text(&fs::read_to_string(&key_file).unwrap()).unwrap();
+    let key = HashKey::of_text(&fs::read_to_string(&key_file).unwrap()).unwrap();
     let posts = rows(&found, "_posts.csv.xz");
     let list = |what: &str| {
         let path = publisher
@@ -464,14 +464,14 @@ fn nothing_of_accounts_handles_and_addresses_of_bluesky_is_left() {
     let by_id: BTreeMap<&str, &BTreeMap<String, String>> =
         posts.iter().map(|row| (row["id"].as_str(), row)).collect();
     for n in copied {
-        let row = by_id[key.hash(Of::Post, uri(n)).as_str()];
-        let before = key.hash(Of::Post, uri(n + 1));
-        let other = key.hash(Of::User, events::did(n + 1));
+        let row = by_id[key.hash(IdKind::Post, uri(n)).as_str()];
+        let before = key.hash(IdKind::Post, uri(n + 1));
+        let other = key.hash(IdKind::User, events::did(n + 1));
         for (column, expected) in [
             ("conversation_id", before.as_str()),
             ("quoted_id", &before),
             ("replied_to_id", &before),
-            ("author_id", &key.hash(Of::User, events::did(n))),
+            ("author_id", &key.hash(IdKind::User, events::did(n))),
             ("in_reply_to_user_id", &other),
             ("mentioned_user_ids", &other),
             ("operation", if n % 5 == 4 { "update" } else { "create" }),

@@ -18,7 +18,7 @@ use twinstream::{
     },
     config::{
         file,
-        resolve::{Me, resolve},
+        resolve::{ThisMachine, resolve},
     },
     cover::{
         backfill::{Backfill, Hole},
@@ -31,7 +31,7 @@ use twinstream::{
     report::{
         certificate, files as day_files,
         revision::Revision,
-        statement::{DaySaid, Spoken, Statement},
+        statement::{AnyStatement, DaySaid, Statement},
     },
     segment::{
         name::{Leg, RunId, SegmentName},
@@ -743,7 +743,7 @@ fn says_it_all(archive: &Archive, text: &str) {
     }
     assert!(3 < gaps.len(), "the cuts are gaps: {gaps:?}");
     assert!(text.contains("late"), "what comes after the end of the day");
-    let spoken = Spoken::read(archive.text("certificate.json").as_bytes()).unwrap();
+    let spoken = AnyStatement::read(archive.text("certificate.json").as_bytes()).unwrap();
     assert_eq!(spoken.revisions.len(), archive.revisions);
     for of in spoken.revisions {
         let row = format!(
@@ -1182,7 +1182,7 @@ fn example_to_cite(statement: &Statement) -> Vec<(String, String)> {
          related = [\"10.5072/example\"]\n\
          [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n",
     );
-    let settings = resolve(&written.unwrap(), Path::new("/"), &Me::default()).unwrap();
+    let settings = resolve(&written.unwrap(), Path::new("/"), &ThisMachine::default()).unwrap();
     let line = |Revision { of, .. }: &Revision| Line {
         hour: of.hour,
         revision: of.revision,

@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use twinstream::{period::UtcMs, report::statement::Spoken, world::disk::RealDisk};
+use twinstream::{period::UtcMs, report::statement::AnyStatement, world::disk::RealDisk};
 
 use crate::support::{
     folder::files_below,
@@ -942,7 +942,7 @@ fn a_page_that_cannot_be_served_is_an_alarm_and_keeps_nobody_from_collecting() {
 
 /// The revisions that a statement speaks of, by hour.
 fn spoken_of(statement: &[u8]) -> Vec<(String, u64)> {
-    let spoken = Spoken::read(statement).map_or(Vec::new(), |spoken| spoken.revisions);
+    let spoken = AnyStatement::read(statement).map_or(Vec::new(), |spoken| spoken.revisions);
     let told = spoken.iter();
     told.map(|of| (of.hour.to_string(), of.revision)).collect()
 }

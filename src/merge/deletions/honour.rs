@@ -9,10 +9,10 @@ use super::{
 use crate::{
     merge::job::{MergeJob, RunError},
     period::{DAILY_MS, Hour},
-    source::deletions::Told,
+    source::deletions::DeletionLine,
     text::plural,
     vault::{
-        deleted::{Deleted, DeletedState, Why},
+        deleted::{Deleted, DeletedState, LeftOut},
         layout::FileKind,
         ledger::Ledger,
     },
@@ -186,7 +186,7 @@ impl MergeJob<'_> {
         };
         for line in lines {
             match told.told(line) {
-                Some(Told::Record { record, .. }) => {
+                Some(DeletionLine::Record { record, .. }) => {
                     if let Some(made) = deleted.made(record) {
                         // a revision may belong to the hour after the one in its address
                         let hour = self.settings.timezone.hour_of(made);
@@ -194,7 +194,7 @@ impl MergeJob<'_> {
                     }
                     wanted.bits.insert(bits(record));
                 }
-                Some(Told::Account { account, .. }) => {
+                Some(DeletionLine::Account { account, .. }) => {
                     wanted.accounts.insert(account.to_owned());
                 }
                 None => (),
@@ -219,7 +219,7 @@ impl MergeJob<'_> {
             is_outdated |= deleted.why(&key).is_some();
         })?;
         lists.each_key_of(FileKind::Held, &mut |key| {
-            is_outdated |= deleted.why(&key) != Some(Why::Held);
+            is_outdated |= deleted.why(&key) != Some(LeftOut::Held);
         })?;
         let since = begin(&self.settings.timezone, hour);
         lists.each_rejected(&mut |line| is_outdated |= deleted.are_named_in(line, since))?;

@@ -10,7 +10,7 @@ use crate::{
     vault::{
         commit::HourOfVault,
         conflicts::{EXAMPLES_MAX, Example, Side, value},
-        deleted::{Deleted, Why},
+        deleted::{Deleted, LeftOut},
         layout::FileKind,
         manifest::{Conflicts, Output},
         redactions::Redactions,
@@ -90,7 +90,7 @@ impl Examples {
             let key = redactions.source.key(&example.id);
             let is_gone = |key: &Key| {
                 let why = deleted.why(key);
-                redactions.has(key) || why.is_some_and(|why| why != Why::Held)
+                redactions.has(key) || why.is_some_and(|why| why != LeftOut::Held)
             };
             if let Some(key) = key.filter(|key| !is_gone(key)) {
                 let of_field = all.entry(example.field.clone()).or_default();

@@ -13,7 +13,7 @@ use crate::{
     },
     period::UtcMs,
     source::{List, Placed, Records, Source},
-    vault::{deleted::Why, manifest::ByWord},
+    vault::{deleted::LeftOut, manifest::ByWord},
 };
 
 /// The time of arrival of a line without a stamp: it counts as the last to arrive.
@@ -145,7 +145,7 @@ pub fn dedupe<'a>(
         if let Some(why) = why {
             *tally.deletions.entry(why.word().to_owned()).or_default() += 1;
         }
-        let is_held = why == Some(Why::Held);
+        let is_held = why == Some(LeftOut::Held);
         if why.is_some() && !is_held {
             tally.count_deleted(group);
             continue;

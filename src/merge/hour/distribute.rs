@@ -14,7 +14,7 @@ use super::{
     units::{Segment, Unit},
 };
 use crate::{
-    merge::runs::{Run, RunKey, read_run},
+    merge::runs::{LineRun, RunKey, read_run},
     segment::raw,
     source::Source,
     world::{
@@ -277,7 +277,7 @@ impl<'a> Distributor<'a> {
 }
 
 /// Whether a run that begins with a unit has lines of no other.
-fn is_whole(run: &Run, unit: &Unit) -> bool {
+fn is_whole(run: &LineRun, unit: &Unit) -> bool {
     match run.key {
         RunKey::Minute(minute) => run.end(minute) <= unit.time.end,
         RunKey::Old(_) | RunKey::Rejected => true,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    merge::plan::Known,
+    merge::plan::KnownInput,
     period::{Hour, UtcMs},
     segment::name::{Leg, SegmentName, ServerId},
     vault::manifest::{History, Inputs, Manifest},
@@ -22,7 +22,7 @@ pub struct Due {
     /// The primary: nothing of it can be on its way.
     pub primary: Option<ServerId>,
     /// What the plan knows of the inputs that are here.
-    pub known: BTreeMap<SegmentName, Known>,
+    pub known: BTreeMap<SegmentName, KnownInput>,
     /// Whether it is in the vault's span. Outside it, nothing ran.
     pub is_in_span: bool,
     /// When the vault began: its first connection.

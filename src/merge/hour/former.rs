@@ -25,7 +25,7 @@ use crate::{
     period::{Hour, UtcMs},
     segment::{line, name::Leg},
     vault::{
-        deleted::{Deleted, Why},
+        deleted::{Deleted, LeftOut},
         layout::{self, FileKind},
         manifest::Manifest,
         posts::{
@@ -203,7 +203,7 @@ impl Former<'_> {
                     out.redacted.row(&facts.seen_by, facts.copies);
                     continue;
                 }
-                if let Some(why) = deleted.why(&key).filter(|why| *why != Why::Held) {
+                if let Some(why) = deleted.why(&key).filter(|why| *why != LeftOut::Held) {
                     out.deleted.row(&facts.seen_by, facts.copies);
                     *out.whys.entry(why.word().to_owned()).or_default() += 1;
                     continue;

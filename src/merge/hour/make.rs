@@ -17,7 +17,7 @@ use super::{
     remembered::Remembered,
     summary::{self, RejectedLines, Sums},
     taken_out::Out,
-    timelines::{self, Told},
+    timelines::{self, HourTimelines},
     uncommitted::HourError,
     unit::{self, Merged},
     units::{self, Segment},
@@ -125,7 +125,7 @@ impl HourContext<'_> {
             None => Remembered::default(),
         };
         all.add(timelines::read_all(&self.indexes, &due)?);
-        let Told {
+        let HourTimelines {
             timelines,
             lags_ms,
             rules,

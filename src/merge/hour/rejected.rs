@@ -20,7 +20,7 @@ use super::{
 use crate::{
     merge::{
         deletions,
-        runs::{Run, RunKey, read_run},
+        runs::{LineRun, RunKey, read_run},
     },
     period::UtcMs,
     segment::{
@@ -201,7 +201,7 @@ impl HourContext<'_> {
         Ok(deleted)
     }
 
-    fn read_run(&self, path: &Path, run: &Run) -> Result<Vec<u8>, HourError> {
+    fn read_run(&self, path: &Path, run: &LineRun) -> Result<Vec<u8>, HourError> {
         let mut text = Vec::new();
         let file = raw::open(self.indexes.disk, path);
         let read = file.and_then(|mut file| read_run(&mut *file, run, &mut text));

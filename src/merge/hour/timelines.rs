@@ -29,7 +29,7 @@ use crate::{
 const RECORD_BYTES_MAX: u64 = 16 << 20;
 
 /// What the events files tell.
-pub struct Told {
+pub struct HourTimelines {
     /// The servers' timelines, in their order.
     pub timelines: Vec<Timeline>,
     /// How far the stamps of each run lie after the posts' clock.
@@ -57,8 +57,8 @@ pub fn read_all(indexes: &Indexes<'_>, due: &Due) -> Result<Remembered, HourErro
 }
 
 /// The timelines of the servers, from all events files of the hour. In an hour outside the span, nothing ran.
-pub fn told(source: &dyn Source, all: &Remembered, due: &Due, servers: &[Leg]) -> Told {
-    let mut told = Told {
+pub fn told(source: &dyn Source, all: &Remembered, due: &Due, servers: &[Leg]) -> HourTimelines {
+    let mut told = HourTimelines {
         timelines: Vec::new(),
         lags_ms: BTreeMap::new(),
         rules: Vec::new(),

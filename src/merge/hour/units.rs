@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
-    merge::runs::{Run, RunKey},
+    merge::runs::{LineRun, RunKey},
     period::{Interval, Minute, UtcMs},
 };
 
@@ -22,7 +22,7 @@ pub struct Segment {
     /// Whether it has rows of the former revision, whose stamps say more.
     pub is_former: bool,
     /// Its runs that belong to the hour.
-    pub runs: Vec<Run>,
+    pub runs: Vec<LineRun>,
 }
 
 /// What a unit is made of.
@@ -77,7 +77,7 @@ fn assert_each_post_has_one(units: &[Unit]) {
     assert!(times.windows(2).all(apart), "units overlap: {times:?}");
 }
 
-fn run((segment, run): (usize, usize), segments: &[Segment]) -> Option<&Run> {
+fn run((segment, run): (usize, usize), segments: &[Segment]) -> Option<&LineRun> {
     segments.get(segment)?.runs.get(run)
 }
 

@@ -129,7 +129,7 @@ impl S3 {
             match found? {
                 Ok(()) => return Ok(()),
                 // every answer of the round got lost
-                Err(why) => self.patience(why, tries)?,
+                Err(why) => self.wait_again(why, tries)?,
             }
         }
         Err(ProbeError::Store(StoreError::Unreachable {

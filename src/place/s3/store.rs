@@ -44,12 +44,12 @@ pub struct S3 {
 }
 
 /// Counts the attempts at one thing, and waits between them.
-struct Patience<'a> {
+struct Tries<'a> {
     store: &'a S3,
     tries: u32,
 }
 
-impl Patience<'_> {
+impl Tries<'_> {
     /// Another attempt failed: takes the next way and waits, or gives up.
     fn again(&mut self, why: String) -> Result<(), StoreError> {
         self.store.next_way();
@@ -100,8 +100,8 @@ impl S3 {
         &self.requests
     }
 
-    pub(super) fn patience(&self, why: String, tries: u32) -> Result<(), StoreError> {
-        Patience { store: self, tries }.again(why)
+    pub(super) fn wait_again(&self, why: String, tries: u32) -> Result<(), StoreError> {
+        Tries { store: self, tries }.again(why)
     }
 
     pub(super) fn next_way(&self) {
@@ -112,8 +112,8 @@ impl S3 {
         self.way.load(Ordering::Relaxed)
     }
 
-    fn begin(&self) -> Patience<'_> {
-        Patience {
+    fn begin(&self) -> Tries<'_> {
+        Tries {
             store: self,
             tries: 0,
         }
@@ -149,7 +149,7 @@ impl S3 {
         content: &Content<'_>,
         window: Option<Window>,
     ) -> Result<Created, StoreError> {
-        let mut patience = self.begin();
+        let mut attempts = self.begin();
         loop {
             let mut is_late = false;
             let doubt = match self.try_to_put(key, content, window)? {
@@ -186,7 +186,7 @@ impl S3 {
                     let (place, key) = (self.name(), key.clone());
                     return Err(StoreError::Late { place, key });
                 }
-                None => patience.wait(doubt)?,
+                None => attempts.wait(doubt)?,
             }
         }
     }
@@ -207,7 +207,7 @@ impl Store for S3 {
         bytes_max: u64,
         sink: &mut dyn Write,
     ) -> Result<Option<u64>, StoreError> {
-        let mut patience = self.begin();
+        let mut attempts = self.begin();
         let mut taken = 0_u64;
         let mut chunk = vec![0; CHUNK_BYTES];
         'asked: loop {
@@ -221,7 +221,7 @@ impl Store for S3 {
                     return Err(self.refused(format_args!("GET {key}"), "it takes it for a PUT"));
                 }
                 Ok((Meaning::Again(why), _)) | Err(why) => {
-                    patience.again(why)?;
+                    attempts.again(why)?;
                     continue;
                 }
             };
@@ -237,7 +237,7 @@ impl Store for S3 {
                     Ok(0) => return Ok(Some(taken)),
                     Ok(len) => len,
                     Err(why) => {
-                        patience.again(request::cut_off(&why))?;
+                        attempts.again(request::cut_off(&why))?;
                         continue 'asked;
                     }
                 };
@@ -255,14 +255,14 @@ impl Store for S3 {
                 sink.write_all(new)?;
                 if !new.is_empty() {
                     // it goes on
-                    patience.tries = 0;
+                    attempts.tries = 0;
                 }
             }
         }
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
-        let mut patience = self.begin();
+        let mut attempts = self.begin();
         let mut token: Option<String> = None;
         let mut pages = 0;
         while pages < PAGES_MAX {
@@ -272,7 +272,7 @@ impl Store for S3 {
                     return Err(self.refused(format_args!("to list {prefix:?}"), why));
                 }
                 Ok(Err(Meaning::Again(why))) | Err(why) => {
-                    patience.again(why)?;
+                    attempts.again(why)?;
                     continue;
                 }
                 Ok(Err(other)) => {
@@ -280,7 +280,7 @@ impl Store for S3 {
                     return Err(self.refused(asked, format!("{other:?}")));
                 }
             };
-            patience.tries = 0;
+            attempts.tries = 0;
             for name in page.strangers {
                 tracing::warn!(
                     "{}: {name:?} is not one of our names and is skipped",
@@ -303,7 +303,7 @@ impl Store for S3 {
     }
 
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        let mut patience = self.begin();
+        let mut attempts = self.begin();
         loop {
             match self.requests.delete(self.way(), key.as_str()) {
                 Ok(Meaning::Done | Meaning::Absent) => return Ok(()),
@@ -314,7 +314,7 @@ impl Store for S3 {
                     let asked = format_args!("DELETE {key}");
                     return Err(self.refused(asked, "it takes it for a PUT"));
                 }
-                Ok(Meaning::Again(why)) | Err(why) => patience.again(why)?,
+                Ok(Meaning::Again(why)) | Err(why) => attempts.again(why)?,
             }
         }
     }
@@ -322,11 +322,11 @@ impl Store for S3 {
 
 impl Timed for S3 {
     fn now(&self) -> Result<UtcMs, StoreError> {
-        let mut patience = self.begin();
+        let mut attempts = self.begin();
         loop {
             match self.requests.now(self.way()) {
                 Ok(Ok(now)) => return Ok(now),
-                Ok(Err(Meaning::Again(why))) | Err(why) => patience.again(why)?,
+                Ok(Err(Meaning::Again(why))) | Err(why) => attempts.again(why)?,
                 Ok(Err(Meaning::Refused(why))) => return Err(self.refused("to tell the time", why)),
                 Ok(Err(other)) => {
                     return Err(self.refused("to tell the time", format!("{other:?}")));

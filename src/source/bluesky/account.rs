@@ -6,13 +6,13 @@
 //! ```
 
 use super::{
-    event::Told,
+    event::AccountEvent,
     name::{Commit, Name},
     tid,
 };
 use crate::{
     period::UtcMs,
-    source::{Listed, deletions::Standing, key::number},
+    source::{Listed, deletions::AccountStatus, key::number},
 };
 
 /// What an active account has in place of a status, …
@@ -30,7 +30,7 @@ fn is_status(text: &str) -> bool {
 }
 
 /// The line of an account event.
-pub(super) fn account_line(did: &str, at: UtcMs, told: &Told<'_>) -> String {
+pub(super) fn account_line(did: &str, at: UtcMs, told: &AccountEvent<'_>) -> String {
     let status = match &*told.active {
         "true" => ACTIVE,
         "false" if is_status(&told.status) && told.status != ACTIVE => &told.status,
@@ -83,13 +83,13 @@ pub(super) fn listed(line: &str) -> Option<Listed> {
     })
 }
 
-pub(super) fn standing(status: &str) -> Standing {
+pub(super) fn standing(status: &str) -> AccountStatus {
     match status {
-        ACTIVE => Standing::Active,
-        "deleted" | "takendown" => Standing::Gone,
+        ACTIVE => AccountStatus::Active,
+        "deleted" | "takendown" => AccountStatus::Gone,
         // a server has fallen behind, or is kept from sending too much
-        "desynchronized" | "throttled" | UNKNOWN => Standing::Unchanged,
+        "desynchronized" | "throttled" | UNKNOWN => AccountStatus::Unchanged,
         // `deactivated`, `suspended`, and whatever word comes next
-        _ => Standing::Away,
+        _ => AccountStatus::Away,
     }
 }

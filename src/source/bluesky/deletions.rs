@@ -12,7 +12,7 @@ use crate::{
     period::UtcMs,
     source::{
         Deletions,
-        deletions::{Names, Told, Version},
+        deletions::{DeletionLine, Names, Version},
         key::Key,
     },
 };
@@ -30,18 +30,18 @@ impl Deletions for Bluesky {
         }
     }
 
-    fn told<'l>(&self, line: &'l str) -> Option<Told<'l>> {
+    fn told<'l>(&self, line: &'l str) -> Option<DeletionLine<'l>> {
         if let Some(commit) = Commit::of_line(line, true) {
             let (record, revision) = line.split_once('\t')?;
             let at = tid::time(commit.rev)?;
-            return Some(Told::Record {
+            return Some(DeletionLine::Record {
                 record,
                 revision,
                 at,
             });
         }
         let line = AccountLine::read(line)?;
-        Some(Told::Account {
+        Some(DeletionLine::Account {
             account: line.did,
             at: line.at,
             number: line.seq,
@@ -90,9 +90,9 @@ mod tests {
     use crate::source::{
         bluesky::{
             account::{account_line, listed},
-            event::Told as Event,
+            event::AccountEvent as Event,
         },
-        deletions::Standing,
+        deletions::AccountStatus,
     };
 
     #[test]
@@ -108,29 +108,29 @@ mod tests {
             account_line("did:plc:a", at, &told)
         };
         for (active, status, written, expected) in [
-            ("true", "", "active", Standing::Active),
-            ("true", "deleted", "active", Standing::Active),
-            ("false", "deleted", "deleted", Standing::Gone),
-            ("false", "takendown", "takendown", Standing::Gone),
-            ("false", "deactivated", "deactivated", Standing::Away),
-            ("false", "suspended", "suspended", Standing::Away),
-            ("false", "a new word", "inactive", Standing::Away),
-            ("false", "newword", "newword", Standing::Away),
-            ("false", "active", "inactive", Standing::Away),
-            ("false", "", "inactive", Standing::Away),
+            ("true", "", "active", AccountStatus::Active),
+            ("true", "deleted", "active", AccountStatus::Active),
+            ("false", "deleted", "deleted", AccountStatus::Gone),
+            ("false", "takendown", "takendown", AccountStatus::Gone),
+            ("false", "deactivated", "deactivated", AccountStatus::Away),
+            ("false", "suspended", "suspended", AccountStatus::Away),
+            ("false", "a new word", "inactive", AccountStatus::Away),
+            ("false", "newword", "newword", AccountStatus::Away),
+            ("false", "active", "inactive", AccountStatus::Away),
+            ("false", "", "inactive", AccountStatus::Away),
             (
                 "false",
                 "desynchronized",
                 "desynchronized",
-                Standing::Unchanged,
+                AccountStatus::Unchanged,
             ),
-            ("", "deleted", "unknown", Standing::Unchanged),
+            ("", "deleted", "unknown", AccountStatus::Unchanged),
         ] {
             let line = line(active, status);
             let whole = format!("did:plc:a\t31\t2026-07-04T14:39:13.987Z\t{written}");
             assert_eq!(line, whole);
             let account = "did:plc:a";
-            let told = Told::Account {
+            let told = DeletionLine::Account {
                 account,
                 at,
                 number: 31,
@@ -146,7 +146,7 @@ mod tests {
         let line = "at://did:plc:a/app.bsky.feed.post/3mptbyoeyc22k\t3mptbypluud2a";
         let at = tid::time("3mptbypluud2a").unwrap();
         let (record, revision) = line.split_once('\t').unwrap();
-        let told = Told::Record {
+        let told = DeletionLine::Record {
             record,
             revision,
             at,

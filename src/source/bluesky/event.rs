@@ -50,8 +50,8 @@ pub(super) struct Event<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum What<'a> {
     Commit(Change<'a>),
-    Identity(Told<'a>),
-    Account(Told<'a>),
+    Identity(AccountEvent<'a>),
+    Account(AccountEvent<'a>),
 }
 
 /// A commit.
@@ -70,7 +70,7 @@ pub(super) struct Change<'a> {
 
 /// An account event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Told<'a> {
+pub(super) struct AccountEvent<'a> {
     /// All of it, as JSON.
     pub(super) json: &'a str,
     pub(super) seq: Cow<'a, str>,
@@ -87,8 +87,8 @@ struct Envelope<'a> {
     kind: Cow<'a, str>,
     time_us: Cow<'a, str>,
     commit: Change<'a>,
-    identity: Told<'a>,
-    account: Told<'a>,
+    identity: AccountEvent<'a>,
+    account: AccountEvent<'a>,
 }
 
 fn text(line: &[u8]) -> Result<&str, Rejected> {
@@ -152,8 +152,8 @@ impl<'a> Envelope<'a> {
             "kind" => self.kind = value.cell()?,
             "time_us" => self.time_us = value.cell()?,
             "commit" => self.commit = Change::read(value)?,
-            "identity" => self.identity = Told::read(value)?,
-            "account" => self.account = Told::read(value)?,
+            "identity" => self.identity = AccountEvent::read(value)?,
+            "account" => self.account = AccountEvent::read(value)?,
             _ => drop(value.value()?),
         }
         Ok(())
@@ -243,7 +243,7 @@ impl<'a> Change<'a> {
     }
 }
 
-impl<'a> Told<'a> {
+impl<'a> AccountEvent<'a> {
     fn read(value: &mut Reader<'a>) -> Result<Self, NotJson> {
         let mut told = Self::default();
         let begin = value.clone();

@@ -3,10 +3,10 @@
 use arrow_array::{RecordBatch, cast::AsArray as _};
 
 use super::{
-    account, columns, event,
+    account, columns, csv, event,
     name::{self, Commit, Name, is_did},
     records::Events,
-    reject, schema, tid,
+    reject, tid,
     torn::{dids, said},
     words,
 };
@@ -201,15 +201,15 @@ impl Source for Bluesky {
     }
 
     fn table(&self) -> &'static Table {
-        &schema::POSTS
+        &csv::POSTS
     }
 
     fn authors(&self) -> &'static Table {
-        &schema::USERS
+        &csv::USERS
     }
 
     fn join(&self) -> Option<Join> {
-        Some(schema::join)
+        Some(csv::join)
     }
 
     fn row(&self, cells: &[String]) -> Option<(Listed, Option<Key>)> {

@@ -12,6 +12,8 @@ mod account;
 /// An event's columns of Parquet.
 mod columns;
 mod columns_record;
+/// The columns of the CSV files.
+mod csv;
 /// How deletions are reported.
 mod deletions;
 /// Parses a line into an event.
@@ -26,8 +28,6 @@ mod post;
 mod records;
 /// Why a line is no event.
 mod reject;
-/// The columns of the CSV files.
-mod schema;
 /// Timestamp identifiers: the instant that is in a revision.
 pub mod tid;
 /// What a torn line may name.

@@ -1,4 +1,4 @@
-//! Turns a post's record into the cells of the table.
+//! Turns a post's record into the cells of `posts.csv`.
 
 use std::borrow::Cow;
 

@@ -8,9 +8,9 @@ use arrow_schema::ArrowError;
 use super::{
     account::account_line,
     columns::EVENT,
+    csv,
     event::{self, Change, Event, What},
     post::Post,
-    schema,
 };
 use crate::{
     period::UtcMs,
@@ -187,7 +187,7 @@ impl<'l> Records<'l> for Events<'l> {
             return Vec::new();
         }
         if let (Some(kept), Some(other)) = (kept.row(None), other.row(None)) {
-            return differing(&schema::POSTS, kept, other);
+            return differing(&csv::POSTS, kept, other);
         }
         let cells = kept.cells().into_iter().zip(other.cells());
         let cells = cells.map(|((name, a), (_, b))| (name, [a, b].map(Cow::Borrowed)));
@@ -203,7 +203,7 @@ impl<'l> Records<'l> for Events<'l> {
         match &event.what {
             What::Identity(told) if !told.handle.is_empty() => Some(AuthorName::Told(&told.handle)),
             What::Identity(_) | What::Account(_) => None,
-            What::Commit(_) => event.post().map(|_| AuthorName::Wanted(schema::HANDLE)),
+            What::Commit(_) => event.post().map(|_| AuthorName::Wanted(csv::HANDLE)),
         }
     }
 

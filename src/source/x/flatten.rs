@@ -1,4 +1,4 @@
-//! Turns a post into the cells of the CSV files, in the order of their columns, with the text as it came.
+//! Turns a post into the cells of `tweets.csv` and `users.csv`, in the order of their columns, with the text as it came.
 
 use std::borrow::Cow;
 

@@ -3,9 +3,9 @@
 use arrow_array::{RecordBatch, cast::AsArray as _, types::Int64Type};
 
 use super::{
-    columns, columns_beside, columns_post,
+    columns, columns_beside, columns_post, csv,
     id::{self, author, plain},
-    parse, records, reject, schema, words,
+    parse, records, reject, words,
 };
 use crate::period::UtcMs;
 use crate::source::{
@@ -186,11 +186,11 @@ impl Source for X {
     }
 
     fn table(&self) -> &'static Table {
-        &schema::TWEETS
+        &csv::TWEETS
     }
 
     fn authors(&self) -> &'static Table {
-        &schema::USERS
+        &csv::USERS
     }
 
     fn join(&self) -> Option<Join> {

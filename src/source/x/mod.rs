@@ -10,6 +10,8 @@ mod columns;
 mod columns_beside;
 mod columns_parts;
 mod columns_post;
+/// The columns of the CSV files.
+mod csv;
 /// Turns a post into the cells of the CSV files.
 mod flatten;
 /// Post ids, and the time that is in them.
@@ -22,8 +24,6 @@ pub mod parse;
 mod records;
 /// Why a line is no post.
 mod reject;
-/// The columns of the CSV files.
-mod schema;
 /// How X is asked, and what its bytes are.
 pub mod wire;
 /// The texts on it.

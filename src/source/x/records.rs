@@ -8,10 +8,10 @@ use arrow_schema::ArrowError;
 use super::{
     columns::AROUND,
     columns_post::POST,
+    csv::TWEETS,
     flatten,
     id::author,
     parse::{self, Post},
-    schema::TWEETS,
 };
 use crate::{
     period::UtcMs,

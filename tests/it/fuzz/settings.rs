@@ -6,7 +6,7 @@ use twinstream::config::{
     file::{self, Problem},
     predecessor,
     proxy::Proxies,
-    resolve::{Me, resolve},
+    resolve::{ThisMachine, resolve},
     secrets,
     write::Answers,
 };
@@ -51,7 +51,7 @@ fn fuzz_config() {
             Ok(written) => written,
             Err(problems) => return told(&problems, lines),
         };
-        let me = Me {
+        let me = ThisMachine {
             asked: Some("1"),
             host: "server1.example.org",
             home: Some(Path::new("/home/x")),

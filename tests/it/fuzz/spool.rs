@@ -9,7 +9,7 @@ use twinstream::{
     period::{Minute, UtcMs},
     place::memory::Memory,
     segment::{
-        acks, event::Event, line, name::SegmentName, recover, run::Runs, seal::Seal,
+        acks, event::Event, line, name::SegmentName, recover, runs::Runs, seal::Seal,
         spool::in_folder,
     },
     source::{self, List, Listed, x::parse},
@@ -128,7 +128,7 @@ fn fuzz_runs_and_places() {
         .seed(r#"{"format":1,"places":{"spool":"00112233445566778899aabbccddeeff"}}"#);
     fuzz.run(|input| {
         let spool = Path::new("/spool");
-        let disk = disk_with(&twinstream::segment::run::path(spool, &server), input);
+        let disk = disk_with(&twinstream::segment::runs::path(spool, &server), input);
         let mut runs = Runs::read(&disk, spool, &server).unwrap();
         let before = runs.iter().map(|run| run.number).max().unwrap_or(0);
         let begun = runs.begin("0000abcd".parse().unwrap(), at("2026-11-23T14:05:09Z"));

@@ -17,9 +17,9 @@ use twinstream::{
         },
         store::{Content, Created, Key, Listed, Store, StoreError, Timed, Window},
     },
-    source::{self, deletions::Told},
+    source::{self, deletions::DeletionLine},
     vault::{
-        deleted::{Deleted, Why},
+        deleted::{Deleted, LeftOut},
         delta::{action::Version, checkpoint, table::Table},
         in_store::InStore,
         manifest::Manifest,
@@ -307,7 +307,7 @@ fn fuzz_lists_of_what_was_deleted() {
         let again = Deleted::read(&disk, vault, Some(told)).unwrap();
         let mut last: BTreeMap<&str, &str> = BTreeMap::new();
         for line in &lines {
-            if let Some(Told::Record {
+            if let Some(DeletionLine::Record {
                 record, revision, ..
             }) = told.told(line)
             {
@@ -318,7 +318,7 @@ fn fuzz_lists_of_what_was_deleted() {
         }
         let is_gone = |record: &str, revision: &str| {
             let listed = source.listed(&format!("{record}\t{revision}")).unwrap();
-            again.why(&listed.key) == Some(Why::Deleted)
+            again.why(&listed.key) == Some(LeftOut::Deleted)
         };
         for (record, revision) in &last {
             assert!(!is_gone(record, revision), "{record} {revision}");

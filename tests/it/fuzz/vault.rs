@@ -9,7 +9,7 @@ use twinstream::{
     period::UtcMs,
     report::{
         files, read,
-        statement::{DaySaid, Spoken, Statement, Told},
+        statement::{AnyStatement, DaySaid, ReadStatement, Statement},
     },
     segment::sha256::Sha256,
     source::{SAMPLE, Sources},
@@ -162,10 +162,10 @@ fn statement() -> Statement {
 fn fuzz_statement() {
     let fuzz = Fuzz::new("statement", 500).seed(statement().to_json());
     fuzz.run(|input| {
-        let Ok(spoken) = Spoken::read(input) else {
+        let Ok(spoken) = AnyStatement::read(input) else {
             return "nothing".to_owned();
         };
-        let told = Told::read(input, &spoken);
+        let told = ReadStatement::read(input, &spoken);
         if let Ok(Some(told)) = &told {
             let said = DaySaid {
                 hours: told.hours.clone(),
@@ -175,7 +175,7 @@ fn fuzz_statement() {
                 return "no statement".to_owned();
             };
             let again = statement.to_json();
-            let again = Told::read(&again, &Spoken::read(&again).unwrap());
+            let again = ReadStatement::read(&again, &AnyStatement::read(&again).unwrap());
             let again = again.unwrap().unwrap();
             assert_eq!(
                 (&again.hours, &again.revisions),

@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use twinstream::world::disk::{Disk, DiskFile, Entry, Source, Version};
+use twinstream::world::disk::{Disk, DiskFile, Entry, FolderState, Source};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Node {
@@ -462,7 +462,7 @@ impl Disk for SimulatedDisk {
     }
 
     /// Which files are there under which names: after a power cut a folder is as it was.
-    fn version(&self, path: &Path) -> io::Result<Option<Version>> {
+    fn version(&self, path: &Path) -> io::Result<Option<FolderState>> {
         self.call(|state| {
             if state.now.get(path) != Some(&Node::Folder) {
                 return Ok(None);
@@ -477,7 +477,7 @@ impl Disk for SimulatedDisk {
                     file.hash(&mut hasher);
                 }
             }
-            Ok(Some(Version([hasher.finish().cast_signed(), 0, 0])))
+            Ok(Some(FolderState([hasher.finish().cast_signed(), 0, 0])))
         })
     }
 

@@ -26,7 +26,7 @@ use twinstream::{
         line,
         name::{Partition, SegmentName},
         recover::recover,
-        run::{Run, Runs},
+        runs::{Run, Runs},
         spool,
         writer::{Lines, Writer},
     },

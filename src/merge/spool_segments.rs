@@ -99,9 +99,9 @@ impl Walk {
 
 /// What was found.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct FoundSegments {
     /// What can be used, ascending by name; not yet put on the posts' clock.
-    pub stock: Vec<SpoolSegment>,
+    pub spooled: Vec<SpoolSegment>,
     /// What cannot.
     pub unusable: Vec<Unusable>,
     /// What holds posts that are to stay out, which are to be taken out first.
@@ -112,17 +112,17 @@ pub struct Found {
     pub acks: BTreeMap<ServerId, u64>,
 }
 
-/// Takes stock of some days of a spool. `tell` hears of every segment; `now` only limits what
+/// Reads the segments of some days of a spool. `tell` hears of every segment; `now` only limits what
 /// acknowledgements say.
-pub fn take(
+pub fn read(
     indexes: &Indexes<'_>,
     zone: &Zone,
     now: UtcMs,
     threads: usize,
     (walk, days, closed): (&Walk, &BTreeSet<Day>, &ClosedDays),
     mut tell: impl FnMut(usize, usize),
-) -> Found {
-    let mut found = Found::default();
+) -> FoundSegments {
+    let mut found = FoundSegments::default();
     let mut names = Vec::new();
     for of_day in days.iter().filter_map(|day| walk.days.get(day)) {
         let (sealed, unreadable) = of_day.sealed(indexes.disk);
@@ -159,17 +159,17 @@ pub fn take(
             Ok(index) => {
                 let seal = format!("{name}.seal.json");
                 let arrived = acks.get(&seal).map(|ack| ack.at.min(now));
-                found.stock.push(summary(name, &index, zone, arrived));
+                found.spooled.push(summary(name, &index, zone, arrived));
             }
             Err(IndexError::Redacted { name, posts }) => found.to_redact.push((name, posts)),
             Err(why) => found.unusable.push(give_up(indexes, name, &why)),
         }
-        tell(found.stock.len() + found.unusable.len(), count);
+        tell(found.spooled.len() + found.unusable.len(), count);
         Ok::<_, std::convert::Infallible>(())
     });
     match outcome {
         Ok(()) => {
-            found.stock.sort_by(|a, b| a.name.cmp(&b.name));
+            found.spooled.sort_by(|a, b| a.name.cmp(&b.name));
             found
         }
         Err(never) => match never {},

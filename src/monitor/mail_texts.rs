@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    alarm::Change,
+    alarm::AlarmChange,
     link::LinkState,
-    queue::{Attachment, Letter},
+    queue::{Attachment, QueuedMail},
     snapshot::{Alarm, Snapshot},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 
 /// What the mail of a day is about.
 #[derive(Debug, Clone, Copy)]
-pub struct Of<'a> {
+pub struct DayMail<'a> {
     /// Who mails.
     pub server: &'a ServerId,
     /// Which day.
@@ -42,9 +42,9 @@ fn subject(picture: &Snapshot, text: &str) -> String {
 }
 
 /// Of a state that begins or ends.
-pub fn of_change(change: &Change, picture: &Snapshot) -> (Letter, String) {
+pub fn of_change(change: &AlarmChange, picture: &Snapshot) -> (QueuedMail, String) {
     let (alarm, head, body, word) = match change {
-        Change::Begun(alarm) => (
+        AlarmChange::Begun(alarm) => (
             alarm,
             format!("ALARM: {}", title(alarm)),
             format!(
@@ -54,7 +54,7 @@ pub fn of_change(change: &Change, picture: &Snapshot) -> (Letter, String) {
             ),
             "begin",
         ),
-        Change::Ended(alarm, at) => (
+        AlarmChange::Ended(alarm, at) => (
             alarm,
             format!("over: {}", title(alarm)),
             format!(
@@ -70,7 +70,7 @@ pub fn of_change(change: &Change, picture: &Snapshot) -> (Letter, String) {
     let text = format!("{body}{others}{}", foot(picture));
     let what = format!("{word}-{}-{}", alarm.kind.word(), alarm.subject);
     (
-        Letter::new(picture.now, subject(picture, &head), text),
+        QueuedMail::new(picture.now, subject(picture, &head), text),
         what,
     )
 }
@@ -106,7 +106,7 @@ fn others(alarm: &Alarm, picture: &Snapshot) -> String {
 }
 
 /// That collecting has begun; `unclean` has when a run ended of which nobody heard.
-pub fn begun(picture: &Snapshot, unclean: bool) -> Letter {
+pub fn begun(picture: &Snapshot, unclean: bool) -> QueuedMail {
     let this = picture.servers.iter().find(|server| server.this);
     let connected = match this.map(|server| server.link.state) {
         Some(LinkState::Connected) => "It is connected.",
@@ -122,17 +122,17 @@ pub fn begun(picture: &Snapshot, unclean: bool) -> Letter {
         "Collecting has begun. {connected}\n{before}{}",
         foot(picture)
     );
-    Letter::new(picture.now, subject(picture, "collecting has begun"), text)
+    QueuedMail::new(picture.now, subject(picture, "collecting has begun"), text)
 }
 
 /// That collecting ends.
-pub fn ends(picture: &Snapshot) -> Letter {
+pub fn ends(picture: &Snapshot) -> QueuedMail {
     let text = format!(
         "WARNING: collecting ends, because the service was stopped. Until it is started again, \
          this server collects nothing (systemctl start twinstream).\n{}",
         foot(picture)
     );
-    Letter::new(
+    QueuedMail::new(
         picture.now,
         subject(picture, "WARNING: collecting ends"),
         text,
@@ -142,12 +142,12 @@ pub fn ends(picture: &Snapshot) -> Letter {
 /// The report of a day with its files; `others` are days that were changed, and what is to be said of
 /// each.
 pub fn report(
-    of: Of<'_>,
+    of: DayMail<'_>,
     table: &str,
     others: &BTreeMap<Day, String>,
     now: UtcMs,
     files: Vec<Attachment>,
-) -> Letter {
+) -> QueuedMail {
     let others: Vec<String> = others
         .iter()
         .map(|(day, words)| format!("{day}\n{}", indented(words)))
@@ -166,7 +166,7 @@ pub fn report(
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         format!("\nAttached: {}\n", names.join(", "))
     };
-    let Of {
+    let DayMail {
         server,
         day,
         headline,
@@ -176,9 +176,9 @@ pub fn report(
         headline.trim_end(),
         align(table)
     );
-    let mut letter = Letter::new(now, format!("[twinstream {server}] report of {day}"), text);
-    letter.attachments = files;
-    letter
+    let mut queued = QueuedMail::new(now, format!("[twinstream {server}] report of {day}"), text);
+    queued.attachments = files;
+    queued
 }
 
 fn indented(text: &str) -> String {
@@ -219,19 +219,19 @@ mod tests {
     #[test]
     fn a_report_s_table_aligns() {
         let table = "hour\tserv 1\ttotal\n0\t12\t9\n1\t1234567\t10\n";
-        let of = Of {
+        let of = DayMail {
             server: &"1".parse().unwrap(),
             day: "2026-11-23".parse().unwrap(),
             headline: "all of it\n",
         };
-        let letter = report(of, table, &BTreeMap::new(), UtcMs(0), Vec::new());
-        assert_eq!(letter.subject, "[twinstream 1] report of 2026-11-23");
+        let queued = report(of, table, &BTreeMap::new(), UtcMs(0), Vec::new());
+        assert_eq!(queued.subject, "[twinstream 1] report of 2026-11-23");
         assert!(
-            letter
+            queued
                 .text
                 .contains("hour   serv 1  total\n   0       12      9\n   1  1234567     10\n"),
             "{}",
-            letter.text
+            queued.text
         );
     }
 }

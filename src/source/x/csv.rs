@@ -1,4 +1,4 @@
-//! The columns of the CSV files, in their order: the predecessor's, so that code written for its
+//! The columns of `tweets.csv` and `users.csv`, in their order: the predecessor's, so that code written for its
 //! files keeps working.
 
 use crate::source::{Named, Table, joined};

@@ -7,9 +7,9 @@ use super::{
     answer::{Entry, Trouble, senseless},
     folders::Folder,
     osf::{Osf, Put},
-    patience::{Next, Patience},
     plan::{Wanted, is_same},
     publishable::Publishable,
+    retry::{Next, Retries},
 };
 use crate::{period::UtcMs, world::clock::Clock};
 
@@ -42,21 +42,21 @@ impl GaveUp {
     }
 }
 
-/// Does calls until they succeed or patience ends.
-pub struct Caller<'a> {
+/// A client of OSF that repeats calls until they succeed or have failed too often.
+pub struct RetryingClient<'a> {
     /// The client.
     pub osf: &'a Osf<'a>,
     /// What has been waited.
-    pub patience: Patience,
+    pub retries: Retries,
     /// Tells the time and waits.
     pub clock: &'a Clock,
     /// Chance from 0 to 1.
     pub chance: &'a dyn Fn() -> f64,
 }
 
-impl Caller<'_> {
+impl RetryingClient<'_> {
     /// A call, again and again while its trouble is of the kind that passes.
-    pub fn patiently<T>(
+    pub fn with_retries<T>(
         &mut self,
         mut call: impl FnMut(&Osf<'_>) -> Result<T, Trouble>,
     ) -> Result<T, GaveUp> {
@@ -74,7 +74,7 @@ impl Caller<'_> {
             return Err(GaveUp::One(trouble));
         };
         let now = self.clock.now();
-        match self.patience.failed(now, *after, (self.chance)()) {
+        match self.retries.failed(now, *after, (self.chance)()) {
             Next::Wait(wait) => {
                 tracing::info!("{trouble}; again in {} s", wait.as_secs());
                 self.clock.block(wait);
@@ -86,7 +86,7 @@ impl Caller<'_> {
     }
 
     /// Puts a file where it belongs. `known` is the file of that name, if there is one.
-    pub fn place(
+    pub fn upload(
         &mut self,
         folder: &Folder,
         wanted: &Wanted,
@@ -142,7 +142,7 @@ impl Caller<'_> {
     }
 
     fn look(&mut self, folder: &Folder, name: &str) -> Result<Option<Entry>, GaveUp> {
-        self.patiently(|osf| osf.find(&folder.children, name, false))
+        self.with_retries(|osf| osf.find(&folder.children, name, false))
     }
 
     /// Whether a remote file's bytes are the wanted ones.
@@ -150,7 +150,7 @@ impl Caller<'_> {
         let Some(place) = &entry.place else {
             return Err(GaveUp::One(senseless("a file has no address")));
         };
-        let back = self.patiently(|osf| osf.read_back(place, wanted.bytes))?;
+        let back = self.with_retries(|osf| osf.read_back(place, wanted.bytes))?;
         Ok(back == (wanted.bytes, wanted.sha256))
     }
 }

@@ -33,13 +33,13 @@ pub enum Next {
 
 /// What a run has waited, and how often the thing at hand has failed.
 #[derive(Debug)]
-pub struct Patience {
+pub struct Retries {
     waits_max: Duration,
     waited: Duration,
     failures: u32,
 }
 
-impl Patience {
+impl Retries {
     /// Of a run that nobody waits for.
     pub const fn of_a_run() -> Self {
         Self::with(WAITS_MAX)
@@ -99,10 +99,10 @@ mod tests {
 
     #[test]
     fn waits_double_and_end() {
-        let mut patience = Patience::of_a_run();
+        let mut retries = Retries::of_a_run();
         let mut waits = |chance| -> Vec<Next> {
-            patience.begin();
-            (0..5).map(|_| patience.failed(NOW, None, chance)).collect()
+            retries.begin();
+            (0..5).map(|_| retries.failed(NOW, None, chance)).collect()
         };
         let s = |seconds| Next::Wait(Duration::from_secs(seconds));
         assert_eq!(waits(1.0), [s(2), s(4), s(8), s(16), Next::GiveUp]);
@@ -115,17 +115,17 @@ mod tests {
             [Next::GiveUp; 5],
             "a run does not wait for ever"
         );
-        let mut looking = Patience::of_a_look();
+        let mut looking = Retries::of_a_look();
         let waits = [0, 1, 2].map(|_| looking.failed(NOW, None, 1.0));
         assert_eq!(waits, [s(2), Next::GiveUp, Next::GiveUp]);
     }
 
     #[test]
     fn what_the_service_asks_for_is_kept() {
-        let mut patience = Patience::of_a_run();
+        let mut retries = Retries::of_a_run();
         let mut failed = |after| {
-            patience.begin();
-            patience.failed(NOW, Some(after), 0.5)
+            retries.begin();
+            retries.failed(NOW, Some(after), 0.5)
         };
         assert_eq!(
             failed(After::Seconds(90)),

@@ -1,4 +1,4 @@
-//! The columns of the CSV files, in their order.
+//! The columns of `posts.csv` and `users.csv`, in their order.
 
 use crate::source::{Named, Table};
 

@@ -1,14 +1,15 @@
-//! The picture in a terminal: aligned columns, no colours needed.
+//! The picture as plain text, which `status` prints: aligned columns, no colours needed. The page and the alarms use
+//! some of its words.
 
 use super::{
     link::{Link, LinkState},
     snapshot::{Alarm, Server, Snapshot, Strip, UNION, worth_showing},
 };
-pub use crate::text::{bytes, duration, percent, plural, table};
 use crate::{
     period::UtcMs,
-    schedule::record::Run,
+    schedule::record::StageRun,
     segment::name::{Partition, ServerId},
+    text::{bytes, duration, percent, plural, table},
 };
 
 /// The connection in a few words.
@@ -289,7 +290,7 @@ fn stages(picture: &Snapshot) -> String {
 }
 
 /// How a run of a stage ended.
-pub fn how(run: &Run) -> String {
+pub fn how(run: &StageRun) -> String {
     let said = |otherwise: &'static str| run.said.clone().unwrap_or_else(|| otherwise.to_owned());
     match (run.ended, run.exit, run.failures) {
         (None, ..) => "running".to_owned(),
