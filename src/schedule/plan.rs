@@ -252,7 +252,7 @@ mod tests {
         StageRun {
             ended: ended.map(at),
             failures,
-            ..Run::begun(at(started))
+            ..StageRun::begun(at(started))
         }
     }
 

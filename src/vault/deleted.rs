@@ -622,7 +622,7 @@ fn latest_in<'t>(text: &'t [u8], record: &str) -> Option<&'t str> {
 mod tests {
     use proptest::prelude::*;
 
-    use Standing::{Active, Away, Gone, Unchanged};
+    use AccountStatus::{Active, Away, Gone, Unchanged};
 
     use super::*;
 
