@@ -171,6 +171,7 @@ pub(crate) fn monitor(setup: &Setup) -> Monitor {
         zone: settings.merge.timezone.clone(),
         partitions: settings.partitions(),
         has_rules: setup.stream().source.has_rules(setup.stream().word),
+        collections: settings.collections(),
         ids_max: settings
             .publish
             .as_ref()

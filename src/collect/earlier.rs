@@ -98,6 +98,7 @@ mod tests {
             backfill_minutes: 0,
             cursor: None,
             endpoint: None,
+            collections: None,
         };
         let connected = || What::Connected {
             status: 200,

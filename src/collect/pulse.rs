@@ -6,6 +6,7 @@
 use crate::{
     period::{Interval, Minute, UtcMs},
     segment::{
+        collections::Collections,
         event::{Alive, Disconnected, Down, What, Why},
         rules::KnownRules,
     },
@@ -42,6 +43,8 @@ pub struct Pulse {
     asleep: Option<Interval>,
     /// What the platform told last of its rules.
     rules: Option<KnownRules>,
+    /// Which collections were asked for last.
+    collections: Option<Collections>,
 }
 
 impl Pulse {
@@ -68,6 +71,7 @@ impl Pulse {
             awake: now,
             asleep: None,
             rules: None,
+            collections: None,
         }
     }
 
@@ -75,6 +79,7 @@ impl Pulse {
     pub fn event(&mut self, at: UtcMs, what: &What) {
         self.awake = at;
         match what {
+            What::Connecting { collections, .. } => self.collections.clone_from(collections),
             What::Connected { .. } => self.down = None,
             What::FirstLine { .. } => self.nothing_since = None,
             What::Disconnected(Disconnected {
@@ -244,6 +249,7 @@ impl Pulse {
             down: self.down.clone().filter(|_| self.silent_since.is_none()),
             asleep: self.asleep.take(),
             rules: self.rules.map(Box::new),
+            collections: self.collections.clone(),
         }
     }
 }
@@ -293,6 +299,25 @@ mod tests {
         assert_eq!(silent.collect::<Vec<_>>(), [(at(60_400), at(120_000))]);
         let last = pulse.last(at(121_000));
         assert_eq!((last.lines, last.keep_alives, last.seconds), (0, 0, vec![]));
+    }
+
+    #[test]
+    fn each_minute_tells_which_collections_are_asked_for() {
+        let mut pulse = Pulse::new(at(500));
+        assert_eq!(pulse.over(at(60_000)).remove(0).collections, None);
+        let names = vec!["a.b.c".to_owned()];
+        let connecting = What::Connecting {
+            backfill_minutes: 0,
+            cursor: None,
+            endpoint: None,
+            collections: Some(names.clone().into()),
+        };
+        pulse.event(at(61_000), &connecting);
+        for (now, step_ms) in [(120_000, 3_600_000), (3_780_000, 0)] {
+            let told = pulse.over(at(now)).remove(0).collections;
+            assert_eq!(told, Some(names.clone().into()));
+            pulse.stepped(at(now + step_ms), step_ms);
+        }
     }
 
     #[test]

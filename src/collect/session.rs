@@ -184,6 +184,7 @@ impl Session<'_> {
                 Resume::Live | Resume::Minutes(_) => None,
             },
             endpoint: (transport == Transport::WebSocket).then(|| endpoint.url.clone()),
+            collections: self.wire.collections().cloned(),
         });
         tokio::select! {
             biased;

@@ -4,6 +4,7 @@
 use std::{path::Path, slice};
 
 use super::{platform::Platform, settings::Settings};
+use crate::segment::collections::Collections;
 
 impl Settings {
     /// Where the stream is, in the order of the configuration.
@@ -48,6 +49,14 @@ impl Settings {
         match self.source {
             Platform::X => self.x.stream.partitions(),
             Platform::Bluesky => 0,
+        }
+    }
+
+    /// The collections that are asked for, where the platform sends only those that are named.
+    pub fn collections(&self) -> Option<Collections> {
+        match self.source {
+            Platform::X => None,
+            Platform::Bluesky => Some(self.bluesky.collections.clone().into()),
         }
     }
 

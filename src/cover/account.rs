@@ -98,6 +98,8 @@ pub struct Given<'a> {
     /// Whether the platform tells when it saw each record: then what was under way is asked for again, and what has come
     /// is known without it.
     pub tells_when_seen: bool,
+    /// In which seconds two legs were sent the same; `None` if in all.
+    pub alike: Option<&'a [bool]>,
 }
 
 /// What an hour has, and what not.
@@ -535,7 +537,8 @@ fn by_minute(seconds: &[i64], posts: &[u64]) -> BTreeMap<Minute, u64> {
     minutes
 }
 
-/// Of a part that comes over two legs: the posts of the seconds that both cover with posts.
+/// Of a part that comes over two legs: the posts of the seconds that both cover with posts and in which both were sent
+/// the same.
 fn both(
     given: &Given<'_>,
     part: usize,
@@ -550,7 +553,11 @@ fn both(
     }
     let posts = given.posts.get(part);
     for (place, second) in seconds.iter().enumerate() {
-        if views.iter().all(|view| view.has_posts(place))
+        let is_alike = given
+            .alike
+            .is_none_or(|alike| alike.get(place) == Some(&true));
+        if is_alike
+            && views.iter().all(|view| view.has_posts(place))
             && let Some(in_second) = posts.and_then(|posts| posts.get(second))
             && let [first, other] = in_second.servers[..]
             && let Some(both) = minutes.get_mut(&UtcMs(second * 1_000).minute())
@@ -614,7 +621,37 @@ mod tests {
             began: Some(UtcMs(-1)),
             has_rules: false,
             tells_when_seen: false,
+            alike: None,
         })
+    }
+
+    #[test]
+    fn where_the_servers_were_sent_different_posts_they_are_not_compared() {
+        let of_second = InSecond {
+            posts: 3,
+            servers: vec![2, 3],
+            common: 2,
+            belated: Vec::new(),
+        };
+        let posts: Seconds = (0..600).map(|second| (second, of_second.clone())).collect();
+        let both = |alike: Option<&[bool]>| {
+            let found = account(&Given {
+                intervals: &hour(),
+                servers: &["1".parse().unwrap(), "2".parse().unwrap()],
+                posts: std::slice::from_ref(&posts),
+                timelines: &[up(&[]), up(&[])],
+                is_in_span: true,
+                began: Some(UtcMs(-1)),
+                has_rules: false,
+                tells_when_seen: true,
+                alike,
+            });
+            let seconds = found.both[0].values().map(|both| both.seconds);
+            seconds.collect::<Vec<_>>()
+        };
+        assert_eq!(both(None), [60; 10]);
+        let alike: Vec<bool> = (0..600).map(|place| place < 90).collect();
+        assert_eq!(both(Some(&alike))[..3], [60, 30, 0]);
     }
 
     fn hour() -> [Interval; 1] {
@@ -716,6 +753,7 @@ mod tests {
             began: Some(UtcMs(began)),
             has_rules: false,
             tells_when_seen: false,
+            alike: None,
         })
     }
 
@@ -933,6 +971,7 @@ mod tests {
             began: legs.iter().map(|of| UtcMs(of.2)).min(),
             has_rules,
             tells_when_seen: false,
+            alike: None,
         });
         let begins = |of: &Covered| of.begins.unwrap().second();
         let names = names.iter().map(Leg::to_string).zip(&found.servers);
@@ -1032,6 +1071,7 @@ mod tests {
                 began: Some(UtcMs(0)),
                 has_rules: false,
                 tells_when_seen: false,
+                alike: None,
             });
             let has = account.union.covered;
             let gaps = told(&account).into_iter();
@@ -1092,6 +1132,7 @@ mod tests {
             began: Some(UtcMs(-1)),
             has_rules: false,
             tells_when_seen: false,
+            alike: None,
         });
         let both = |minute| <[u64; 4]>::from(found.both[0][&Minute(minute)]);
         assert_eq!(both(0), [2, 6, 5, 3]);

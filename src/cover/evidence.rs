@@ -1117,6 +1117,7 @@ mod tests {
             connected: false,
             down: None,
             rules: None,
+            collections: None,
             asleep: Some(Interval {
                 begin: begin.plus_ms(50_000),
                 end: awake.plus_ms(20_000),

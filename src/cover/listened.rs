@@ -186,6 +186,7 @@ mod tests {
             backfill_minutes: 0,
             cursor: asked.map(|ms| ms * 1_000),
             endpoint: None,
+            collections: None,
         };
         let connected = What::Connected {
             status: 101,

@@ -95,6 +95,20 @@ impl InForce {
         let hashes = stretches.flat_map(|stretch| &stretch.rules);
         hashes.copied().collect()
     }
+
+    /// For each second of a server: the hash of the rules that were in force, if it is known.
+    pub fn one_by_one(&self, leg: &Leg, all: &[i64]) -> Vec<Option<Sha256>> {
+        let stretches = self.servers.get(leg).map_or(&[][..], Vec::as_slice);
+        let known = expand(stretches, all).into_iter();
+        known.map(|known| known.map(|(hash, _)| hash)).collect()
+    }
+
+    /// The union of what the servers have, in their order, with the rules of each.
+    pub fn union(&self, intervals: &[Interval], servers: &[&Covered]) -> Vec<Stretch> {
+        let stretches = self.servers.values().map(Vec::as_slice);
+        let servers = servers.iter().copied().zip(stretches);
+        union(intervals, &servers.collect::<Vec<_>>())
+    }
 }
 
 /// What one server was told, on the posts' clock.
@@ -144,13 +158,13 @@ impl Answers {
 /// What is known of a second: the hash, and whether it is that of the configuration.
 type Known = Option<(Sha256, bool)>;
 
-/// The rules of an hour, from its servers' answers, in the order of the servers.
-pub fn in_force(intervals: &[Interval], servers: &[(&Leg, &Answers, &Covered)]) -> InForce {
+/// The rules of an hour, from its servers' answers; what the union has of it is not told yet.
+pub fn of_servers(intervals: &[Interval], servers: &[(&Leg, &Answers)]) -> InForce {
     let all: Vec<i64> = seconds::all(intervals).collect();
     let mut found = InForce::default();
     let mut lists: BTreeMap<Sha256, Vec<Rule>> = BTreeMap::new();
     let mut told: BTreeSet<Sha256> = BTreeSet::new();
-    for (leg, answers, _) in servers {
+    for (leg, answers) in servers {
         let here = answers.told.iter();
         let here = here.filter(|told| intervals.iter().any(|within| within.contains(told.at)));
         told.extend(here.map(|told| told.sha256));
@@ -161,11 +175,6 @@ pub fn in_force(intervals: &[Interval], servers: &[(&Leg, &Answers, &Covered)]) 
             .servers
             .insert((*leg).clone(), stretches(&all, states));
     }
-    let parts = servers.iter().filter_map(|(leg, _, covered)| {
-        let stretches = found.servers.get(*leg)?;
-        Some((*covered, stretches.as_slice()))
-    });
-    found.union = union(intervals, &parts.collect::<Vec<_>>());
     let named = found.named();
     lists.retain(|hash, _| named.contains(hash) || told.contains(hash));
     found.lists = lists;
@@ -173,7 +182,7 @@ pub fn in_force(intervals: &[Interval], servers: &[(&Leg, &Answers, &Covered)]) 
 }
 
 /// The union of what servers have, with the rules of each.
-pub fn union(intervals: &[Interval], servers: &[(&Covered, &[Stretch])]) -> Vec<Stretch> {
+fn union(intervals: &[Interval], servers: &[(&Covered, &[Stretch])]) -> Vec<Stretch> {
     let all: Vec<i64> = seconds::all(intervals).collect();
     let servers: Vec<(Vec<bool>, Vec<Known>)> = servers
         .iter()
@@ -337,6 +346,14 @@ mod tests {
         let told: Vec<KnownRules> = told.collect();
         let lists = told.iter().map(|told| (told.sha256, Vec::new())).collect();
         Answers { told, lists }
+    }
+
+    fn in_force(intervals: &[Interval], servers: &[(&Leg, &Answers, &Covered)]) -> InForce {
+        let told = servers.iter().map(|(leg, answers, _)| (*leg, *answers));
+        let mut found = of_servers(intervals, &told.collect::<Vec<_>>());
+        let covered = servers.iter().map(|(_, _, covered)| *covered);
+        found.union = found.union(intervals, &covered.collect::<Vec<_>>());
+        found
     }
 
     fn covered(seconds: std::ops::Range<usize>) -> Covered {

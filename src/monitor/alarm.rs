@@ -15,6 +15,7 @@ use crate::{
     config::settings::Role,
     period::UtcMs,
     segment::{
+        collections::Collections,
         event::{EndCause, Why},
         name::Partition,
     },
@@ -197,6 +198,7 @@ pub fn states(picture: &Snapshot, behind_since: Option<UtcMs>) -> Vec<Alarm> {
         if server.this {
             collecting(&mut found, server, picture.has_rules);
         }
+        collections(&mut found, server, picture.collections.as_ref());
         of_any_server(&mut found, server);
     }
     for away in &picture.away {
@@ -323,6 +325,26 @@ fn rules(found: &mut Found, name: &str, link: &Link) {
         return;
     };
     found.push(AlarmKind::Rules, name, what);
+}
+
+/// Whether a server that is collecting asks for other collections than the configuration here has.
+fn collections(found: &mut Found, server: &Server, here: Option<&Collections>) {
+    let (Some(here), Some(there)) = (here, &server.link.collections) else {
+        return;
+    };
+    let is_collecting = matches!(
+        server.link.state,
+        LinkState::Connected | LinkState::Disconnected
+    );
+    if is_collecting && here != there {
+        let name = server.server.as_str();
+        let what = format!(
+            "server {name} requests {}; the configuration here has {}",
+            there.words(),
+            here.words()
+        );
+        found.push(AlarmKind::Collections, name, what);
+    }
 }
 
 /// What is the matter with a connection of this server: the kinds of states, and what is said of whoever has it.
@@ -739,6 +761,7 @@ mod tests {
             zone: Zone::named("UTC").unwrap(),
             partitions: 0,
             has_rules: false,
+            collections: None,
             ids_max: Some(100),
             forbidden: None,
             until: BTreeMap::new(),
@@ -788,6 +811,34 @@ mod tests {
             link.rules = None;
         });
         check(&none, &["rules 1", "no_posts 1"]);
+    }
+
+    #[test]
+    fn who_requests_other_collections_than_are_configured_here_is_named() {
+        let list = |names: &[&str]| -> Collections {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            names.into()
+        };
+        let picture = |of_2: &[&str], state| {
+            let mut picture = well("1", 7_200);
+            picture.collections = Some(list(&["a.b.c", "a.b.d"]));
+            for server in &mut picture.servers {
+                server.link.collections = Some(list(&["a.b.d", "a.b.c"]));
+            }
+            let link = &mut picture.servers[1].link;
+            (link.collections, link.state) = (Some(list(of_2)), state);
+            picture
+        };
+        check(&picture(&["a.b.c", "a.b.d"], LinkState::Connected), &[]);
+        check(
+            &picture(&["a.b.c"], LinkState::Connected),
+            &["collections 2"],
+        );
+        let found = states(&picture(&[], LinkState::Connected), Some(BEGIN));
+        let what = "server 2 requests all collections; the configuration here has a.b.c, a.b.d";
+        assert_eq!(found[0].what, what);
+        // what it does now is not known
+        check(&picture(&["a.b.c"], LinkState::Stopped), &[]);
     }
 
     #[track_caller]

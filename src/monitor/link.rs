@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::{
     period::UtcMs,
     segment::{
+        collections::Collections,
         event::{Alive, EndCause, Event, What, Why},
         rules::KnownRules,
     },
@@ -54,6 +55,9 @@ pub struct Link {
     /// Since when it has not told them although it was asked, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules_unknown: Option<(UtcMs, String)>,
+    /// Which collections were asked for last, where a platform sends only those that are named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collections: Option<Collections>,
     /// Since when nothing has come: an answer alone brings nothing.
     #[serde(skip)]
     pub nothing_since: Option<UtcMs>,
@@ -170,8 +174,8 @@ impl Link {
                 self.why = Some(why.clone());
                 self.ended_waiting();
             }
-            What::Connecting { .. }
-            | What::ErrorFrame { .. }
+            What::Connecting { collections, .. } => self.collections.clone_from(collections),
+            What::ErrorFrame { .. }
             | What::NoPosts { .. }
             | What::ReplayClamped { .. }
             | What::Recovered { .. }
@@ -214,6 +218,9 @@ impl Link {
         self.clock_offset_ms = alive.clock_offset_ms.or(self.clock_offset_ms);
         if self.rules.is_none() {
             self.rules = alive.rules.as_deref().copied();
+        }
+        if self.collections.is_none() {
+            self.collections.clone_from(&alive.collections);
         }
         if let Some(down) = &alive.down
             && matches!(self.state, LinkState::Unknown | LinkState::Disconnected)

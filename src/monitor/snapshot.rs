@@ -16,7 +16,10 @@ use crate::{
     period::{Day, Hour, Minute, UtcMs, Zone},
     place::open::{OfVault, PlaceKind as _},
     schedule::{record::StageRun, stage::Stage},
-    segment::name::{Leg, Partition, ServerId},
+    segment::{
+        collections::Collections,
+        name::{Leg, Partition, ServerId},
+    },
     text::plural,
 };
 
@@ -47,6 +50,8 @@ pub struct Settled {
     pub partitions: u8,
     /// Whether rules choose what it brings, so that nobody can say how many posts are to come.
     pub has_rules: bool,
+    /// The collections that this server's configuration asks for, where a platform sends only those that are named.
+    pub collections: Option<Collections>,
     /// New ids that may be published in 30 days; `None`: nothing is published.
     pub ids_max: Option<u64>,
     /// Why nothing may be published, if that is so.
@@ -78,6 +83,9 @@ pub struct Snapshot {
     pub delivers_to_store: bool,
     /// Whether rules choose what the stream brings: then a stream without posts is fine as long as it is up.
     pub has_rules: bool,
+    /// The collections that this server's configuration asks for, where a platform sends only those that are named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collections: Option<Collections>,
     /// The vault's time zone.
     pub timezone: String,
     /// All servers.
@@ -395,6 +403,7 @@ pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
         begun: None,
         delivers_to_store: settled.delivers_to_store,
         has_rules: settled.has_rules,
+        collections: settled.collections.clone(),
         timezone: settled.zone.name().to_owned(),
         held: held(&servers, settled.partitions),
         servers,
@@ -945,6 +954,7 @@ mod tests {
             zone: Zone::named("UTC").unwrap(),
             partitions: 0,
             has_rules: false,
+            collections: None,
             ids_max: Some(1_000),
             forbidden: None,
             until: BTreeMap::new(),

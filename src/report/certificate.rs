@@ -5,14 +5,14 @@
 use std::collections::BTreeSet;
 
 use super::{
-    legs,
+    collections, legs,
     revision::Revision,
     rules, stamped,
     statement::{Share, Statement},
     told_gaps::{self, second},
 };
 use crate::{
-    cover::{estimate::Estimate, window},
+    cover::{alike::alike, estimate::Estimate, seconds, window},
     period::{Day, Hour},
     segment::name::Partition,
     source::{Sources, Words},
@@ -59,10 +59,12 @@ pub fn text(statement: &Statement) -> String {
     ];
     let mut text = title + &headline(statement);
     let sections = sections.into_iter().flat_map(|(head, body)| {
-        // which rules there were stands before what they brought
+        // which rules there were, or what was requested, stands before what they brought
         let rules = (head == BOOKS).then(|| rules::section(statement)).flatten();
         let rules = rules.map(|body| (rules::HEAD, body));
-        rules.into_iter().chain([(head, body)])
+        let requested = (head == BOOKS).then(|| collections::section(statement));
+        let requested = requested.flatten().map(|body| (collections::HEAD, body));
+        rules.into_iter().chain(requested).chain([(head, body)])
     });
     for (head, body) in sections {
         let line = "-".repeat(head.chars().count());
@@ -137,8 +139,11 @@ pub fn headline(statement: &Statement) -> String {
     } else {
         covered(statement)
     };
+    if let Some(requested) = collections::sentence(statement) {
+        words.extend([" ", &requested]);
+    }
     if let Some(estimate) = &statement.estimate {
-        words.extend([format!(" {}", estimated(estimate))]);
+        words.extend([format!(" {}", estimated(statement, estimate))]);
     }
     if let [.., _, (_, hours)] = statement.windows().as_slice() {
         let from = hours.first().map_or(0, |hour| hour.of_day());
@@ -240,16 +245,34 @@ fn deletions(statement: &Statement) -> Vec<Vec<String>> {
     rows
 }
 
-fn estimated(estimate: &Estimate) -> String {
+/// Whether both servers were sent the same all the time.
+fn is_alike(statement: &Statement) -> bool {
+    statement.hours.iter().all(|said| {
+        let all: Vec<i64> = seconds::all(&said.intervals).collect();
+        let chosen = (said.rules.as_ref(), said.collections.as_ref());
+        let alike = match &said.minutes.servers[..] {
+            [first, second] => alike(&all, chosen, [first, second]),
+            _ => None,
+        };
+        alike.is_none_or(|alike| alike.iter().all(|alike| *alike))
+    })
+}
+
+fn estimated(statement: &Statement, estimate: &Estimate) -> String {
+    let which = if is_alike(statement) {
+        "that both servers cover"
+    } else {
+        "that both servers cover and in which they were sent the same"
+    };
     match (estimate.unseen, estimate.low) {
         (Some(unseen), Some(low)) => format!(
-            "In the seconds that both servers cover, both missed about {} (95 % interval: {} to {}).",
+            "In the seconds {which}, both missed about {} (95 % interval: {} to {}).",
             plural(unseen, "post", "posts"),
             thousands(low),
             thousands(estimate.high)
         ),
         _ => format!(
-            "In the seconds that both servers cover, both missed at most {} (97.5 % limit).",
+            "In the seconds {which}, both missed at most {} (97.5 % limit).",
             plural(estimate.high, "post", "posts")
         ),
     }
@@ -257,18 +280,28 @@ fn estimated(estimate: &Estimate) -> String {
 
 fn unseen(statement: &Statement) -> String {
     let Some(estimate) = &statement.estimate else {
-        let why = "This cannot be estimated: that takes two servers, and seconds in which both have posts.";
-        return wrapped(why, "", WIDTH);
+        let why = "This cannot be estimated: that takes two servers, and seconds in which both have posts";
+        let why = if is_alike(statement) {
+            format!("{why}.")
+        } else {
+            format!("{why} and were sent the same.")
+        };
+        return wrapped(&why, "", WIDTH);
     };
-    let seconds = if statement.has_partitions() {
+    let based_on = if statement.has_partitions() {
         let seconds = plural(estimate.seconds, "partition-second", "partition-seconds");
         format!("{seconds} (each second counts once for each partition that two servers have)")
     } else {
         plural(estimate.seconds, "second", "seconds")
     };
+    let others = if is_alike(statement) {
+        ""
+    } else {
+        ", and seconds in which it is not known that the servers were sent the same,"
+    };
     let words = format!(
-        "{} The estimate is based on {seconds}; seconds in gaps do not count. Method: {}, summed over the minutes of the day.",
-        estimated(estimate),
+        "{} The estimate is based on {based_on}; seconds in gaps{others} do not count. Method: {}, summed over the minutes of the day.",
+        estimated(statement, estimate),
         estimate.method
     );
     let assumes = Sources::words_of(&statement.stream).assumes;

@@ -395,6 +395,7 @@ mod tests {
             intervals,
             gaps: all,
             rules: None,
+            collections: None,
             estimate: None,
             backfills: Vec::new(),
             residues: Vec::new(),

@@ -23,6 +23,9 @@ pub mod outdated;
 /// The statement as a picture.
 pub mod picture;
 
+/// The certificate's section on collections.
+mod collections;
+
 /// The report on many legs.
 mod legs;
 

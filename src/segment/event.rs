@@ -6,7 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rules::{KnownRules, Rule};
+use super::{
+    collections::Collections,
+    rules::{KnownRules, Rule},
+};
 use crate::{
     period::{Interval, Minute, UtcMs},
     segment::sha256::Sha256,
@@ -59,6 +62,9 @@ pub enum What {
         /// Which of several places is asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         endpoint: Option<String>,
+        /// Which collections are asked for, where a platform sends only those that are named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        collections: Option<Collections>,
     },
     /// The API has answered with 200.
     Connected {
@@ -300,6 +306,9 @@ pub struct Alive {
     /// What is known of the rules that choose what the stream brings: what the platform told last in this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Box<KnownRules>>,
+    /// Which collections were asked for last: so each minute's file is enough by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collections: Option<Collections>,
 }
 
 /// Why nothing is connected: how the last attempt ended, or that there is no request for the next one.
@@ -345,6 +354,7 @@ impl Event {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::segment::collections::tests::list;
 
     #[track_caller]
     fn check_json(what: What, json: &str) {
@@ -371,6 +381,7 @@ pub(crate) mod tests {
             down,
             asleep,
             rules: None,
+            collections: None,
         })
     }
 
@@ -408,6 +419,7 @@ pub(crate) mod tests {
                 down: None,
                 asleep: None,
                 rules: None,
+                collections: None,
             }),
             r#"{"at":"2026-11-23T14:05:09.123Z","kind":"alive","minute":"2026-11-23T14:05Z","seconds":[0,59],"lines":7,"keep_alives":1,"silences":[{"begin":"1970-01-01T00:00:00.000Z","end":"1970-01-01T00:00:02.500Z"}],"connected":true,"connection":3}"#,
         );
@@ -447,6 +459,23 @@ pub(crate) mod tests {
             serde_json::to_string(&told).unwrap(),
             format!(r#"{{"at":"1970-01-01T00:00:01.000Z","sha256":"{ab}","configured":"{ab}"}}"#)
         );
+    }
+
+    #[test]
+    fn which_collections_are_asked_for_is_told_even_if_none_is_named() {
+        for (names, json) in [("a.b.d a.b.c", r#"["a.b.c","a.b.d"]"#), ("", "[]")] {
+            check_json(
+                What::Connecting {
+                    backfill_minutes: 1,
+                    cursor: Some(7),
+                    endpoint: None,
+                    collections: Some(list(names)),
+                },
+                &format!(
+                    r#"{{"at":"2026-11-23T14:05:09.123Z","kind":"connecting","backfill_minutes":1,"cursor":7,"collections":{json},"connection":3}}"#
+                ),
+            );
+        }
     }
 
     #[test]

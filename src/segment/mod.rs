@@ -20,6 +20,9 @@ pub mod acks;
 /// Where lies what cannot be used.
 pub mod aside;
 
+/// The collections that a stream is asked for.
+pub mod collections;
+
 /// The folders of a spool by day, and what they were like.
 pub mod days;
 

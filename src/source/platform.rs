@@ -23,6 +23,11 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// to come is unknown.
     fn has_rules(&self, stream: &str) -> bool;
 
+    /// Whether its streams bring only the collections that are asked for.
+    fn has_collections(&self) -> bool {
+        false
+    }
+
     /// What a stored line is, keeping only what that needs.
     fn place(&self, line: &[u8]) -> Result<Placed, Rejected>;
 

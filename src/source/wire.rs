@@ -12,7 +12,9 @@ pub use super::page::is_page;
 use crate::{
     backoff::Refusal,
     period::UtcMs,
-    segment::{line::CursorOf, name::Partition, rules::Rule, sha256::Sha256},
+    segment::{
+        collections::Collections, line::CursorOf, name::Partition, rules::Rule, sha256::Sha256,
+    },
 };
 
 /// A platform's stream, as the collector sees it.
@@ -64,6 +66,11 @@ pub trait Wire: Send + Sync {
 
     /// How the platform is asked for the rules by which it chooses what the stream brings, if there are any.
     fn rules(&self) -> Option<&dyn AskRules> {
+        None
+    }
+
+    /// Which collections it asks for, if the platform sends only those that are named.
+    fn collections(&self) -> Option<&Collections> {
         None
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use super::{problem::Problems, rows::Rows};
 use crate::{
     cover::{
+        alike::alike,
         cause::{self, Cause},
         estimate::{Both, estimate},
         gap::{Gap, UNION},
@@ -458,12 +459,14 @@ impl Check<'_> {
         let [first, second] = part.legs[..] else {
             return;
         };
+        // what both have may lie in seconds that do not count for this
+        let may_differ = self.is_claimed || self.said.rules.is_some();
         let cannot_be = |(row, both): (&MinuteRow, &Both)| {
             let posts = |leg: usize| row.of_servers.get(leg).copied().unwrap_or(0);
             posts(first) < both.first
                 || posts(second) < both.second
                 || row.common < both.common
-                || (of_part.is_none() && row.common != both.common && !self.is_claimed)
+                || (of_part.is_none() && row.common != both.common && !may_differ)
                 || both.first.min(both.second) < both.common
                 || both.first.min(both.second) < both.seconds
         };
@@ -486,7 +489,8 @@ impl Check<'_> {
         };
         let mut found: BTreeMap<Minute, u64> = BTreeMap::new();
         let seconds = self.seconds.iter().zip(first.iter().zip(&second));
-        for (second, _) in seconds.filter(|(_, (a, b))| **a && **b) {
+        let seconds = seconds.zip(self.alike(part));
+        for ((second, _), _) in seconds.filter(|((_, (a, b)), alike)| **a && **b && *alike) {
             *found.entry(UtcMs(second * 1_000).minute()).or_default() += 1;
         }
         let fits = |(row, both): (&MinuteRow, &Both)| {
@@ -495,6 +499,18 @@ impl Check<'_> {
         if !minutes.rows.iter().zip(&both).all(fits) {
             self.wrong("the seconds that both servers have are not what their bitmaps say");
         }
+    }
+
+    /// In which seconds the two legs of a part were sent the same.
+    fn alike(&self, part: &Part) -> Vec<bool> {
+        let leg = |place: usize| self.said.minutes.servers.get(place);
+        let legs = match part.legs[..] {
+            [first, second] => leg(first).zip(leg(second)),
+            _ => None,
+        };
+        let chosen = (self.said.rules.as_ref(), self.said.collections.as_ref());
+        let alike = legs.and_then(|(first, second)| alike(&self.seconds, chosen, [first, second]));
+        alike.unwrap_or_else(|| vec![true; self.seconds.len()])
     }
 }
 

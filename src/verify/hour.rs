@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    coverage, posts,
+    collections, coverage, posts,
     problem::{Problems, some},
     rows::{self, Rows},
     rules,
@@ -479,6 +479,7 @@ fn check_rows(
     let is_known = rows.has_ids() && (rows.old_ids == 0 || rows.has_table);
     coverage::check(path, (source, said), is_known.then_some(rows), problems);
     rules::check(path, (source, said), problems);
+    collections::check(path, (source, said), problems);
     if !is_known {
         // without the file there is nothing to compare with, and that is already reported
         return;

@@ -18,6 +18,8 @@ mod checked;
 
 /// The files by which the archive is cited.
 pub mod cite;
+/// The collections that were asked for.
+pub mod collections;
 /// Coverage, gaps and estimate of an hour.
 pub mod coverage;
 /// The files of a day.

@@ -40,11 +40,8 @@ pub fn check(path: &Path, (source, said): (&dyn Source, &HourSaid), problems: &m
             problems.wrong(path, what);
         }
     }
-    let servers = coverage.servers.values().zip(found.servers.values());
-    let servers: Vec<_> = servers
-        .map(|(covered, stretches)| (covered, stretches.as_slice()))
-        .collect();
-    if rules::union(&said.intervals, &servers) != found.union {
+    let covered: Vec<_> = coverage.servers.values().collect();
+    if found.union(&said.intervals, &covered) != found.union {
         problems.wrong(
             path,
             "the rules of the union are not those of the servers that have its seconds",

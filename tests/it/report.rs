@@ -1094,6 +1094,7 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
                 },
             },
             rules: None,
+            collections: None,
             estimate: estimate::estimate(minutes.rows.iter().filter_map(|row| row.both.as_ref())),
             minutes,
             coverage,

@@ -512,6 +512,7 @@ impl<'a> Server<'a> {
             backfill_minutes: minutes,
             cursor,
             endpoint: Some(format!("wss://{}.example.org", self.endpoint)),
+            collections: self.wire.collections().cloned(),
         });
         (resume, minutes)
     }
@@ -1077,6 +1078,7 @@ fn found(
             began: when.span.began,
             has_rules: false,
             tells_when_seen: true,
+            alike: None,
         });
         found.push((begin, account));
     }

@@ -129,6 +129,7 @@ impl HourContext<'_> {
             timelines,
             lags_ms,
             rules,
+            collections,
         } = timelines::told(self.source(), &all, &due, &servers);
         let connections: Vec<Vec<Connection>> = timelines
             .iter()
@@ -153,6 +154,7 @@ impl HourContext<'_> {
             is_in_span: due.is_in_span,
             began: due.began,
             rules: (self.source().has_rules(self.indexes.stream)).then_some(&rules),
+            collections: (self.source().has_collections()).then_some(&collections),
             tells_when_seen: self.source().tells_when_seen(),
             tally: written.tally,
             rejected: written.rejected,

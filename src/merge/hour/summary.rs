@@ -9,12 +9,14 @@ use super::{
 use crate::{
     cover::{
         account::{Account, Given, account},
+        alike::alike,
         backfill::{Backfill, Connection, Hole},
+        collections::{self, AskedFor, Lists},
         estimate::estimate,
         evidence::Timeline,
         part::{self, Part},
         rules::{self, Answers, InForce},
-        seconds,
+        seconds::{self, Covered},
     },
     period::{Hour, Interval, Minute, UtcMs, Zone},
     segment::{line::PROGRAM, name::Leg},
@@ -50,6 +52,8 @@ pub struct Sums<'a> {
     pub began: Option<UtcMs>,
     /// What the platform told each server of its rules, in their order; `None`: none choose what the stream brings.
     pub rules: Option<&'a [Answers]>,
+    /// Which collections each server asked for, in their order; `None`: the stream has all that there are.
+    pub collections: Option<&'a [Lists]>,
     /// Whether the platform tells when it saw each record.
     pub tells_when_seen: bool,
     /// What the posts say, servers in the same order.
@@ -83,6 +87,8 @@ pub fn servers(inputs: &Inputs, expected: &[Leg]) -> Vec<Leg> {
 pub fn manifest(sums: Sums<'_>) -> Manifest {
     let intervals = sums.zone.intervals(sums.hour);
     let tally = &sums.tally;
+    let (mut rules, mut collections) = (rules(&sums, &intervals), collections(&sums, &intervals));
+    let alike = alike_of(&sums, &intervals, (rules.as_ref(), collections.as_ref()));
     let account = account(&Given {
         intervals: &intervals,
         servers: sums.servers,
@@ -92,8 +98,15 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         began: sums.began,
         has_rules: sums.rules.is_some(),
         tells_when_seen: sums.tells_when_seen,
+        alike: alike.as_deref(),
     });
-    let rules = rules(&sums, &intervals, &account);
+    let covered: Vec<&Covered> = account.servers.iter().collect();
+    if let Some(rules) = &mut rules {
+        rules.union = rules.union(&intervals, &covered);
+    }
+    if let Some(asked_for) = &mut collections {
+        asked_for.union = asked_for.union(&intervals, &covered);
+    }
     let minutes = minutes(&sums, &intervals, &account);
     let shares = shares(&sums);
     let carried = sums
@@ -122,6 +135,7 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
             },
             gaps: account.gaps,
             rules,
+            collections,
             residues,
             conflicts: conflicts(&sums),
             intervals,
@@ -136,13 +150,28 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
 }
 
 /// The rules in force.
-fn rules(sums: &Sums<'_>, intervals: &[Interval], account: &Account) -> Option<InForce> {
-    let servers = sums.servers.iter().zip(sums.rules?);
-    let servers = servers.zip(&account.servers);
-    let servers: Vec<_> = servers
-        .map(|((leg, answers), covered)| (leg, answers, covered))
-        .collect();
-    Some(rules::in_force(intervals, &servers))
+fn rules(sums: &Sums<'_>, intervals: &[Interval]) -> Option<InForce> {
+    let servers: Vec<(&Leg, &Answers)> = sums.servers.iter().zip(sums.rules?).collect();
+    Some(rules::of_servers(intervals, &servers))
+}
+
+/// The collections that were asked for.
+fn collections(sums: &Sums<'_>, intervals: &[Interval]) -> Option<AskedFor> {
+    let servers: Vec<(&Leg, &Lists)> = sums.servers.iter().zip(sums.collections?).collect();
+    Some(collections::of_servers(intervals, &servers))
+}
+
+/// In which seconds two servers were sent the same.
+fn alike_of(
+    sums: &Sums<'_>,
+    intervals: &[Interval],
+    chosen: (Option<&InForce>, Option<&AskedFor>),
+) -> Option<Vec<bool>> {
+    let [first, second] = sums.servers else {
+        return None;
+    };
+    let all: Vec<i64> = seconds::all(intervals).collect();
+    alike(&all, chosen, [first, second])
 }
 
 /// Posts whose copies differ: those that were found now, and those that were found before.

@@ -9,6 +9,7 @@ use super::{due::Due, remembered::Remembered, uncommitted::HourError};
 use crate::{
     cover::{
         clock::{self, Lag},
+        collections::Lists,
         evidence::{EventsFile, Timeline},
         rules::Answers,
     },
@@ -36,6 +37,8 @@ pub struct HourTimelines {
     pub lags_ms: BTreeMap<(Leg, RunId), i64>,
     /// What the platform told each server of its rules, in their order.
     pub rules: Vec<Answers>,
+    /// Which collections each server asked for, in their order.
+    pub collections: Vec<Lists>,
 }
 
 /// What the events files that are read now tell, and the segments of their runs.
@@ -62,15 +65,21 @@ pub fn told(source: &dyn Source, all: &Remembered, due: &Due, servers: &[Leg]) -
         timelines: Vec::new(),
         lags_ms: BTreeMap::new(),
         rules: Vec::new(),
+        collections: Vec::new(),
     };
     for server in servers {
-        let (timeline, rules) = if due.is_in_span {
+        let (timeline, rules, lists) = if due.is_in_span {
             timeline(source, all, due, server, &mut told.lags_ms)
         } else {
-            (Timeline::not_running(), Answers::default())
+            (
+                Timeline::not_running(),
+                Answers::default(),
+                Lists::default(),
+            )
         };
         told.timelines.push(timeline);
         told.rules.push(rules);
+        told.collections.push(lists);
     }
     told
 }
@@ -81,7 +90,7 @@ fn timeline(
     due: &Due,
     server: &Leg,
     lags_ms: &mut BTreeMap<(Leg, RunId), i64>,
-) -> (Timeline, Answers) {
+) -> (Timeline, Answers, Lists) {
     let mut lags: BTreeMap<RunId, Vec<Lag>> = BTreeMap::new();
     for (name, lag) in all.lags.iter().filter(|(name, _)| name.is_of(server)) {
         lags.entry(name.run).or_default().push(*lag);
@@ -94,7 +103,8 @@ fn timeline(
     }
     let rules = Answers::of(&files);
     let is_whole = due.has_all_of(server);
-    (Timeline::of(&files, is_whole), rules)
+    let lists = Lists::of(&files);
+    (Timeline::of(&files, is_whole), rules, lists)
 }
 
 /// Reads an events file again, and checks that it is what was indexed.

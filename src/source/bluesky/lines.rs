@@ -79,6 +79,10 @@ impl Source for Bluesky {
         false
     }
 
+    fn has_collections(&self) -> bool {
+        true
+    }
+
     fn place(&self, line: &[u8]) -> Result<Placed, Rejected> {
         event::place(line)
     }

@@ -116,6 +116,7 @@ pub(crate) fn recorded(
                 why: None,
             }),
             rules: None,
+            collections: None,
             asleep: None,
         });
         segment.events.push(event(last, alive));

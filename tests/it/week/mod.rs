@@ -462,6 +462,7 @@ impl<'a> Server<'a> {
             backfill_minutes: 0,
             cursor: None,
             endpoint: None,
+            collections: None,
         });
         self.idle(takes_ms);
         self.turn();
@@ -647,6 +648,7 @@ impl<'a> Server<'a> {
                 backfill_minutes: 0,
                 cursor: None,
                 endpoint: None,
+                collections: None,
             });
             self.now_ms += 40;
             self.turn();
@@ -924,6 +926,7 @@ fn accounts(
             began: when.span.began,
             has_rules: false,
             tells_when_seen: false,
+            alike: None,
         });
         found.push((begin, account));
     }

@@ -201,6 +201,7 @@ impl Lived {
             began: Some(self.begin),
             has_rules,
             tells_when_seen: false,
+            alike: None,
         })
     }
 }

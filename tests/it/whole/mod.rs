@@ -19,6 +19,8 @@ use crate::support::{folder::files_below, pace::at_pace, site::until, skipped::r
 
 /// What a token may do.
 mod access;
+/// Collections that change.
+mod collections;
 /// A stream that rules choose.
 mod filtered;
 

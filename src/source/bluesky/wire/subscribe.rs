@@ -15,7 +15,7 @@ use crate::{
     backoff::Refusal,
     config::settings::Bluesky as Settings,
     period::UtcMs,
-    segment::line::CursorOf,
+    segment::{collections::Collections, line::CursorOf},
     source::{
         bluesky::{event::seen_us, lines::BLUESKY},
         page,
@@ -50,6 +50,8 @@ pub enum Unusable {
 /// What Jetstream is asked for.
 pub struct Subscribe {
     settings: Settings,
+    /// The configured ones, in one order.
+    collections: Collections,
     dictionary: Option<Vec<u8>>,
 }
 
@@ -69,6 +71,7 @@ impl Subscribe {
         };
         Ok(Self {
             settings: settings.clone(),
+            collections: settings.collections.clone().into(),
             dictionary: file.map(read).transpose()?,
         })
     }
@@ -171,6 +174,10 @@ impl Wire for Subscribe {
 
     fn cursor_of(&self) -> Option<CursorOf> {
         Some(|line| seen_us(line.trim_ascii_end()))
+    }
+
+    fn collections(&self) -> Option<&Collections> {
+        Some(&self.collections)
     }
 }
 

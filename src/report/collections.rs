@@ -1,0 +1,215 @@
+//! The certificate's section on collections: which were requested in which seconds, where a platform sends only those
+//! that are named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{statement::Statement, told_gaps::second};
+use crate::{
+    cover::collections::{self, Stretch},
+    segment::{collections::Collections, name::Leg},
+    text::{plural, table, thousands, wrapped},
+};
+
+/// Its head.
+pub(super) const HEAD: &str = "Requested collections";
+
+/// Columns of a line.
+const WIDTH: usize = 100;
+
+/// Stretches that are told one by one; the manifests have all.
+const STRETCHES_MAX: usize = 100;
+
+/// Collections that the beginning of the certificate names.
+const NAMES_MAX: usize = 3;
+
+/// What was requested on a day.
+struct Requested<'a> {
+    lists: Vec<&'a Collections>,
+    servers: BTreeMap<&'a Leg, Vec<Stretch>>,
+    union: Vec<Stretch>,
+}
+
+impl<'a> Requested<'a> {
+    /// `None` if the stream has all that there is.
+    fn of(statement: &'a Statement) -> Option<Self> {
+        let hours = statement.hours.iter();
+        let hours: Vec<_> = hours.filter_map(|said| said.collections.as_ref()).collect();
+        if hours.is_empty() {
+            return None;
+        }
+        let lists: BTreeSet<&Collections> = hours.iter().flat_map(|hour| &hour.lists).collect();
+        let lists: Vec<&Collections> = lists.into_iter().collect();
+        let of_day = |of_hour: &'a [Collections], stretch: &Stretch| {
+            let named = stretch.lists.iter().filter_map(|place| of_hour.get(*place));
+            let places = named.filter_map(|list| lists.binary_search(&list).ok());
+            Stretch {
+                lists: places.collect(),
+                ..*stretch
+            }
+        };
+        let mut servers: BTreeMap<&Leg, Vec<Stretch>> = BTreeMap::new();
+        let mut union = Vec::new();
+        for hour in hours {
+            let all = |stretch| of_day(&hour.lists, stretch);
+            union.extend(hour.union.iter().map(all));
+            for (leg, stretches) in &hour.servers {
+                let of_server = servers.entry(leg).or_default();
+                of_server.extend(stretches.iter().map(all));
+            }
+        }
+        // those that go on over the hour are one
+        let joined = |all: Vec<Stretch>| collections::joined(all.into_iter());
+        Some(Self {
+            servers: servers
+                .into_iter()
+                .map(|(leg, all)| (leg, joined(all)))
+                .collect(),
+            union: joined(union),
+            lists,
+        })
+    }
+
+    /// The seconds that at least one server has.
+    fn seconds(&self) -> u64 {
+        self.union.iter().map(Stretch::seconds).sum()
+    }
+
+    /// The list that was requested in all of them, if it is one.
+    fn one(&self) -> Option<&'a Collections> {
+        let is_one = |stretch: &Stretch| stretch.lists == [0];
+        match self.lists[..] {
+            [list] if self.union.iter().all(is_one) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// Each collection, and the seconds that a server has that had requested it.
+    fn complete(&self) -> BTreeMap<&'a str, u64> {
+        let names: BTreeSet<&str> = self.lists.iter().flat_map(|list| list.names()).collect();
+        let has = |stretch: &&Stretch, name: &str| {
+            let mut lists = stretch
+                .lists
+                .iter()
+                .filter_map(|place| self.lists.get(*place));
+            lists.any(|list| list.has_all_of(name))
+        };
+        let seconds = |name: &&'a str| {
+            let stretches = self.union.iter().filter(|stretch| has(stretch, name));
+            stretches.map(Stretch::seconds).sum()
+        };
+        names
+            .into_iter()
+            .map(|name| (name, seconds(&name)))
+            .collect()
+    }
+}
+
+/// What the beginning of the certificate says of it, if not everything was requested all the time.
+pub(super) fn sentence(statement: &Statement) -> Option<String> {
+    let requested = Requested::of(statement)?;
+    let all = requested.seconds();
+    if requested.one().is_some() || all == 0 {
+        return None;
+    }
+    let complete = requested.complete();
+    let lacking: Vec<_> = complete
+        .iter()
+        .filter(|(_, seconds)| **seconds < all)
+        .collect();
+    if lacking.is_empty() {
+        return Some(format!(
+            "The servers did not request the same collections all the time (see {HEAD})."
+        ));
+    }
+    let told = lacking.iter().take(NAMES_MAX);
+    let told: Vec<String> = told
+        .map(|(name, seconds)| format!("{name} in {}", thousands(**seconds)))
+        .collect();
+    let others = match lacking.len().saturating_sub(NAMES_MAX) as u64 {
+        0 => String::new(),
+        others => format!(", and so on for {}", plural(others, "other", "others")),
+    };
+    Some(format!(
+        "Not every collection was requested in all of the {} (see {HEAD}): {}{others}.",
+        plural(all, "covered second", "covered seconds"),
+        told.join(", ")
+    ))
+}
+
+/// The section, if the stream has only what is requested.
+pub(super) fn section(statement: &Statement) -> Option<String> {
+    let requested = Requested::of(statement)?;
+    if let Some(list) = requested.one() {
+        let text = format!(
+            "In every covered second, each server that has it had requested: {}.",
+            list.words()
+        );
+        return Some(wrapped(&text, "", WIDTH));
+    }
+    let parts = [
+        head(&requested),
+        complete(&requested),
+        rows(&requested),
+        named(&requested),
+    ];
+    Some(parts.join("\n"))
+}
+
+fn head(requested: &Requested<'_>) -> String {
+    let text = format!(
+        "The servers did not request the same collections all the time. A second counts as covered if a server has it, \
+         whatever that server had requested; it is complete only for the collections that such a server had requested. \
+         The first table says in how many of the {} each of them was. What only one server has is no loss of the \
+         other where their lists differ: so the estimate is made without the seconds in which they do, without the 10 \
+         seconds before these, and without the second after them.",
+        plural(requested.seconds(), "covered second", "covered seconds")
+    );
+    wrapped(&text, "", WIDTH)
+}
+
+fn complete(requested: &Requested<'_>) -> String {
+    let mut rows = vec![vec!["collection".to_owned(), "seconds".to_owned()]];
+    let complete = requested.complete().into_iter();
+    rows.extend(complete.map(|(name, seconds)| vec![name.to_owned(), thousands(seconds)]));
+    table(&rows, &[1])
+}
+
+fn rows(requested: &Requested<'_>) -> String {
+    let head = ["server", "from (UTC)", "until", "seconds", "list"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let servers = requested.servers.iter();
+    let all = servers.flat_map(|(leg, all)| all.iter().map(move |stretch| (leg, stretch)));
+    let all: Vec<_> = all.collect();
+    for (leg, stretch) in all.iter().take(STRETCHES_MAX) {
+        let lists = stretch.lists.iter().map(|place| (place + 1).to_string());
+        let lists: Vec<String> = lists.collect();
+        rows.push(vec![
+            leg.to_string(),
+            second(stretch.begin),
+            second(stretch.end),
+            thousands(stretch.seconds()),
+            if lists.is_empty() {
+                "none is known".to_owned()
+            } else {
+                lists.join(", ")
+            },
+        ]);
+    }
+    let more = match all.len().saturating_sub(STRETCHES_MAX) as u64 {
+        0 => String::new(),
+        beyond => format!(
+            "… and {}, in the manifests\n",
+            plural(beyond, "further stretch", "further stretches")
+        ),
+    };
+    table(&rows, &[3]) + &more
+}
+
+fn named(requested: &Requested<'_>) -> String {
+    let lists = requested.lists.iter().enumerate();
+    let lists = lists.map(|(place, list)| {
+        let line = format!("List {}: {}", place + 1, list.words());
+        wrapped(&line, "", WIDTH)
+    });
+    lists.collect()
+}
