@@ -13,7 +13,7 @@ use crate::{
     source::{Sources, Words},
     vault::{
         ledger::{self, Line},
-        witness::Stamp,
+        witness::WitnessStamp,
     },
 };
 
@@ -97,7 +97,7 @@ pub struct Beside<'a> {
     /// The DOI by which it is cited.
     pub doi: Option<&'a Doi>,
     /// The stamp of the ledger that says most of since when it is what it is.
-    pub stamp: Option<&'a Stamp>,
+    pub stamp: Option<&'a WitnessStamp>,
 }
 
 /// What is said.
@@ -108,7 +108,7 @@ pub struct Description<'a> {
     /// The DOI by which it is cited.
     pub doi: Option<&'a Doi>,
     /// A stamp of the ledger.
-    pub stamp: Option<&'a Stamp>,
+    pub stamp: Option<&'a WitnessStamp>,
     /// Of which archive.
     pub archive: &'a Archive,
     /// Of which state of it.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{exit::Failure, setup::Setup, store::vault_failure};
 use crate::{
     alarm::AlarmKind,
-    merge::outcome::Outcome,
+    merge::outcome::MergeOutcome,
     period::{DAILY_MS, UtcMs},
     vault::{attempts::Keep, in_store::InStore},
     world::disk::{self, RealDisk},
@@ -39,7 +39,7 @@ pub(super) fn sweep(
     setup: &Setup,
     folder: &Path,
     vault: &InStore<'_>,
-    outcome: &mut Outcome,
+    outcome: &mut MergeOutcome,
 ) -> Result<(), Failure> {
     let at = setup.clock.now();
     let swept = vault

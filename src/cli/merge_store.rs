@@ -14,8 +14,8 @@ use crate::{
     alarm::AlarmKind,
     config::settings::{Role, Server},
     merge::{
-        job::{MergeJob, RunError, Step},
-        outcome::Outcome,
+        job::{MergeError, MergeJob, Step},
+        outcome::MergeOutcome,
         preview::Plan,
     },
     period::Hour,
@@ -99,7 +99,7 @@ impl Merger<'_> {
 
     /// The hours from which something was taken out, here or meanwhile by another machine: a former revision still
     /// has it.
-    pub(super) fn outdated(&self, outcome: &Outcome) -> Result<BTreeSet<Hour>, Failure> {
+    pub(super) fn outdated(&self, outcome: &MergeOutcome) -> Result<BTreeSet<Hour>, Failure> {
         let anew = outcome.committed.iter().filter(|one| 1 < one.revision);
         let anew = anew.map(|one| one.hour);
         let anew: BTreeSet<Hour> = anew.chain(outcome.elsewhere.iter().copied()).collect();
@@ -252,12 +252,12 @@ pub(super) fn run(
 pub(super) fn list_failure(why: RedactionsError) -> Failure {
     match why {
         RedactionsError::InStore(why) => store::vault_failure(&why),
-        why => merging::failure(RunError::Redactions(why)),
+        why => merging::failure(MergeError::Redactions(why)),
     }
 }
 
 /// What others have done meanwhile, and whether the store has ceased to answer.
-fn tell_of_others(outcome: &Outcome, there: &dyn Timed) {
+fn tell_of_others(outcome: &MergeOutcome, there: &dyn Timed) {
     if !outcome.elsewhere.is_empty() {
         let hours = plural(outcome.elsewhere.len() as u64, "hour", "hours");
         tracing::info!("{hours} were committed by other machines meanwhile");
@@ -274,7 +274,7 @@ fn tell_of_others(outcome: &Outcome, there: &dyn Timed) {
 }
 
 /// `[hook] after_hour`, for the hours that were committed here: they are in the copy now.
-fn tell_hook(setup: &Setup, copy: &Path, outcome: &Outcome) {
+fn tell_hook(setup: &Setup, copy: &Path, outcome: &MergeOutcome) {
     let mut hook = Hook {
         command: &setup.settings.after_hour,
         vault: copy,

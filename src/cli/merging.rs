@@ -21,8 +21,8 @@ use crate::{
     merge::{
         deletions::Honour,
         hour::units::UNIT_BYTES,
-        job::{MergeJob, RunError},
-        outcome::Outcome,
+        job::{MergeError, MergeJob},
+        outcome::MergeOutcome,
     },
     period::Hour,
     place::{
@@ -217,7 +217,7 @@ pub(super) fn receive(setup: &Setup, spool: &Spool) -> Received {
 }
 
 pub(crate) fn tell_outcome(
-    outcome: &Outcome,
+    outcome: &MergeOutcome,
     asked: &BTreeSet<Hour>,
     json: bool,
 ) -> Result<Exit, Failure> {
@@ -284,7 +284,7 @@ pub(crate) fn tell_outcome(
 }
 
 /// One line for each committed hour.
-fn table(outcome: &Outcome) -> String {
+fn table(outcome: &MergeOutcome) -> String {
     if outcome.committed.is_empty() {
         return String::new();
     }
@@ -324,24 +324,24 @@ fn table(outcome: &Outcome) -> String {
 }
 
 /// What a merge that could not be done at all ends with.
-pub(crate) fn failure(error: RunError) -> Failure {
+pub(crate) fn failure(error: MergeError) -> Failure {
     match &error {
-        RunError::Identity(IdentityError::Differs { what, has, .. }) => {
+        MergeError::Identity(IdentityError::Differs { what, has, .. }) => {
             let hint = format!(
                 "a vault keeps its {what} for good: set it to {has:?} again, or begin another vault with its own data_dir"
             );
             Failure::new(Exit::Configuration, error.to_string()).hint(hint)
         }
-        RunError::Identity(IdentityError::UnknownFormat { .. }) => {
+        MergeError::Identity(IdentityError::UnknownFormat { .. }) => {
             Failure::new(Exit::Configuration, error.to_string()).hint("upgrade this server")
         }
-        RunError::Ledger(_) => Failure::new(Exit::Failed, error.to_string())
+        MergeError::Ledger(_) => Failure::new(Exit::Failed, error.to_string())
             .hint("`twinstream verify` says what else is wrong; put the ledger back from a copy"),
-        RunError::Identity(_)
-        | RunError::Sweep(_)
-        | RunError::Redactions(_)
-        | RunError::Deleted(_)
-        | RunError::Redact(_)
-        | RunError::Io(_) => Failure::from(error),
+        MergeError::Identity(_)
+        | MergeError::Sweep(_)
+        | MergeError::Redactions(_)
+        | MergeError::Deleted(_)
+        | MergeError::Redact(_)
+        | MergeError::Io(_) => Failure::from(error),
     }
 }

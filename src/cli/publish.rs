@@ -18,7 +18,7 @@ use crate::{
         audit::Audited,
         doi::Given,
         job::PublishJob,
-        outcome::{self, NoDoi, Outcome, RunError},
+        outcome::{self, NoDoi, PublishError, PublishOutcome},
         plan::{Task, Wanted},
     },
     text::plural,
@@ -140,7 +140,7 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
     tell_outcome(&outcome?, args.json)
 }
 
-fn publish_all(job: &PublishJob<'_>) -> Result<Outcome, Failure> {
+fn publish_all(job: &PublishJob<'_>) -> Result<PublishOutcome, Failure> {
     let bar = progress::bar(0, "files published");
     let tell = |done, all| {
         bar.set_length(all as u64);
@@ -272,7 +272,7 @@ fn tell_plan(planned: &[(Wanted, Task)], json: bool) -> Result<Exit, Failure> {
     })
 }
 
-fn tell_outcome(outcome: &Outcome, json: bool) -> Result<Exit, Failure> {
+fn tell_outcome(outcome: &PublishOutcome, json: bool) -> Result<Exit, Failure> {
     if json {
         output::print_json(outcome)?;
     } else {
@@ -319,7 +319,7 @@ fn tell_outcome(outcome: &Outcome, json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn summary(outcome: &Outcome) -> String {
+fn summary(outcome: &PublishOutcome) -> String {
     let mut text = Vec::new();
     for one in &outcome.uploaded {
         let size = output::bytes(one.bytes);
@@ -398,15 +398,15 @@ fn hint(kind: AlarmKind) -> String {
     format!("{}{}", first.unwrap_or_default(), chars.as_str())
 }
 
-fn failure(error: RunError) -> Failure {
+fn failure(error: PublishError) -> Failure {
     let what = error.to_string();
     match error {
-        RunError::NotYet(_) => Failure::new(Exit::Unreachable, what)
+        PublishError::NotYet(_) => Failure::new(Exit::Unreachable, what)
             .hint("nothing is lost; the first run after that instant continues"),
-        RunError::Room { .. } => Failure::new(Exit::Failed, what).hint(
+        PublishError::Room { .. } => Failure::new(Exit::Failed, what).hint(
             "free space, or lower merge.keep_free; the next run resumes where this one stopped",
         ),
-        RunError::Trouble(trouble) => {
+        PublishError::Trouble(trouble) => {
             let exit = match trouble {
                 Trouble::Passing { .. } => Exit::Unreachable,
                 _ => Exit::Failed,
@@ -414,11 +414,11 @@ fn failure(error: RunError) -> Failure {
             Failure::new(exit, format!("cannot look at OSF: {what}"))
                 .hint(hint(outcome::alarm(&trouble)))
         }
-        RunError::Forked(_) => {
+        PublishError::Forked(_) => {
             Failure::new(Exit::Failed, format!("nothing would be published: {what}"))
                 .hint(hint(AlarmKind::LedgerForked))
         }
-        RunError::NoDoi(why) => {
+        PublishError::NoDoi(why) => {
             let (exit, hint) = match why {
                 NoDoi::Kept(_) => (Exit::Failed, "put back the file that the vault had"),
                 NoDoi::Elsewhere { .. } => (
@@ -436,7 +436,9 @@ fn failure(error: RunError) -> Failure {
             };
             Failure::new(exit, format!("no DOI is minted: {what}")).hint(hint)
         }
-        RunError::Address(_) => Failure::new(Exit::Configuration, what),
-        RunError::Look(_) | RunError::Certificates(_) | RunError::Io(_) => Failure::from(error),
+        PublishError::Address(_) => Failure::new(Exit::Configuration, what),
+        PublishError::Look(_) | PublishError::Certificates(_) | PublishError::Io(_) => {
+            Failure::from(error)
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     merge::{
         deletions::Honour,
         job::MergeJob,
-        outcome::{Committed, Outcome},
+        outcome::{CommittedHour, MergeOutcome},
     },
     period::Hour,
     place::decide::Asks,
@@ -111,7 +111,7 @@ struct Told {
     /// Segments that posts were taken out of.
     segments: u64,
     /// Hours that were remade.
-    committed: Vec<Committed>,
+    committed: Vec<CommittedHour>,
 }
 
 /// What a file names.
@@ -319,7 +319,7 @@ fn redact(
     crash::point(Point::RedactionListed);
     // a merge that is asked for no hour is one of all that are due
     let (outcome, passed) = if is_idle {
-        (Outcome::default(), Ok(()))
+        (MergeOutcome::default(), Ok(()))
     } else {
         passes(job, settle)
     };
@@ -364,8 +364,8 @@ fn redact(
 fn passes(
     job: MergeJob<'_>,
     settle: &dyn Fn() -> Result<(), Failure>,
-) -> (Outcome, Result<(), Failure>) {
-    let mut all = Outcome::default();
+) -> (MergeOutcome, Result<(), Failure>) {
+    let mut all = MergeOutcome::default();
     for _ in 0..PASSES_MAX {
         let run = job.run(&mut |_| ()).map_err(merging::failure);
         let outcome = match (run, settle()) {

@@ -41,7 +41,7 @@ use crate::{
         layout,
         ledger::{self, Committed},
         public::{DayFile, Public},
-        witness::Stamp,
+        witness::WitnessStamp,
     },
     world::{
         disk::{self, Disk as _, RealDisk},
@@ -101,7 +101,7 @@ struct Told<'a> {
     gaps: Vec<&'a Gap>,
     estimate: Option<&'a Estimate>,
     /// The oldest stamp that covers the day.
-    witness: Option<&'a Stamp>,
+    witness: Option<&'a WitnessStamp>,
     /// The files that were written, or would be.
     files: Vec<String>,
     /// Other days whose outdated certificate was rewritten.

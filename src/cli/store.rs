@@ -20,7 +20,7 @@ use crate::{
         s3::{
             address::Address,
             probe::{ProbeError, Probed},
-            request::{self, Access, Endpoint, Requests},
+            request::{self, Access, Requests, StoreEndpoint},
             store::S3,
         },
         store::{Store, StoreError, Timed},
@@ -60,7 +60,7 @@ pub(crate) fn open(setup: &Setup, address: &Address) -> Result<S3, Failure> {
             Failure::new(Exit::Configuration, format!("s3.endpoint: {text:?}: {why}"))
         })?;
         let proxy = proxies.way_to(text);
-        Ok(Endpoint { url, proxy })
+        Ok(StoreEndpoint { url, proxy })
     };
     let endpoints = settings.endpoints.iter().map(endpoint);
     let endpoints = endpoints.collect::<Result<Vec<_>, Failure>>()?;

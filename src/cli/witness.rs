@@ -11,10 +11,10 @@ use super::{
 use crate::{
     place::decide::Asks,
     stamp::trust::Trust,
-    vault::witness::Stamp,
+    vault::witness::WitnessStamp,
     witness::{
         plan::Due,
-        run::{RunError, WitnessJob},
+        run::{WitnessError, WitnessJob},
     },
     world::{disk::RealDisk, lock::Lock, users_file},
 };
@@ -117,7 +117,7 @@ fn nothing(why: &str) -> Exit {
     Exit::NothingToDo
 }
 
-fn tell(stamp: &Stamp, json: bool) -> Result<(), Failure> {
+fn tell(stamp: &WitnessStamp, json: bool) -> Result<(), Failure> {
     if json {
         return output::print_json(stamp);
     }
@@ -141,19 +141,19 @@ pub(super) fn trust(path: &Path) -> Result<Trust, Failure> {
     Trust::from_pem(&pem).map_err(|why| cannot(&why))
 }
 
-pub(super) fn failure(error: RunError) -> Failure {
+pub(super) fn failure(error: WitnessError) -> Failure {
     let what = format!("the ledger is not witnessed: {error}");
     match error {
-        RunError::NoAnswer { source, .. } if source.passes() => {
+        WitnessError::NoAnswer { source, .. } if source.passes() => {
             Failure::new(Exit::Unreachable, what).hint("the next run asks again")
         }
-        RunError::NoAnswer { .. } => {
+        WitnessError::NoAnswer { .. } => {
             Failure::new(Exit::Failed, what).hint("is witness.tsa the address for requests?")
         }
-        RunError::Refused { .. } => Failure::new(Exit::Failed, what)
+        WitnessError::Refused { .. } => Failure::new(Exit::Failed, what)
             .hint("is witness.tsa_ca_file the root certificate of this authority, and current?"),
-        RunError::Room(_) => Failure::new(Exit::Failed, what)
+        WitnessError::Room(_) => Failure::new(Exit::Failed, what)
             .hint("free space, or lower merge.keep_free; the next run asks again"),
-        RunError::Io(_) | RunError::Ledger(_) => Failure::new(Exit::Failed, what),
+        WitnessError::Io(_) | WitnessError::Ledger(_) => Failure::new(Exit::Failed, what),
     }
 }

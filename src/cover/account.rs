@@ -35,7 +35,7 @@ use super::{
     part::{self, AT_ONCE_MS, OfLeg, Part},
     quiet::{Silent, UNDER_WAY_MAX_MS, quiet, was_out_of_window},
     reason::Reason,
-    run_causes::{self, Why},
+    run_causes::{self, SecondCause},
     seconds::{self, Covered},
     why::{View, why},
 };
@@ -289,7 +289,7 @@ fn of_part<'a>(
                 views.get(leg).is_some_and(|view| view.counts(second))
             };
             let why = |place| why((seconds, &views), leg, place).filter(|_| counts(place));
-            let whys: Vec<Option<Why>> = (0..seconds.len()).map(why).collect();
+            let whys: Vec<Option<SecondCause>> = (0..seconds.len()).map(why).collect();
             run_causes::reasons(seconds, &whys)
         })
         .collect();

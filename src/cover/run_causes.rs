@@ -12,7 +12,7 @@ const SPLINTER_S: usize = 5;
 
 /// What was said of one uncovered second.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
+pub enum SecondCause {
     /// Something kept the server from receiving.
     Down(Reason),
     /// It was connected, and nobody has the second; whether all others that ran were connected too.
@@ -46,7 +46,7 @@ impl Part {
 }
 
 /// Why each second of an hour is not covered; `None` for those that are.
-pub fn reasons(seconds: &[i64], whys: &[Option<Why>]) -> Vec<Option<Reason>> {
+pub fn reasons(seconds: &[i64], whys: &[Option<SecondCause>]) -> Vec<Option<Reason>> {
     let mut reasons: Vec<Option<Reason>> = vec![None; whys.len()];
     let places: Vec<usize> = (0..whys.len())
         .filter(|place| whys.get(*place).is_some_and(Option::is_some))
@@ -69,18 +69,19 @@ pub fn reasons(seconds: &[i64], whys: &[Option<Why>]) -> Vec<Option<Reason>> {
 }
 
 /// The reason of each second of a run. A silence has one cause from its begin to its end.
-fn told(whys: &[Option<Why>], reasons: &mut [Option<Reason>]) {
-    let is_silent = |why: &Option<Why>| matches!(why, Some(Why::Silent { .. }));
+fn told(whys: &[Option<SecondCause>], reasons: &mut [Option<Reason>]) {
+    let is_silent = |why: &Option<SecondCause>| matches!(why, Some(SecondCause::Silent { .. }));
     let mut rest = reasons.iter_mut();
     for alike in whys.chunk_by(|a, b| is_silent(a) == is_silent(b)) {
-        let proves = |why: &Option<Why>| matches!(why, Some(Why::Silent { by_all: true }));
+        let proves =
+            |why: &Option<SecondCause>| matches!(why, Some(SecondCause::Silent { by_all: true }));
         let is_proved = alike.iter().any(proves);
         for (why, reason) in alike.iter().zip(&mut rest) {
             *reason = why.as_ref().map(|why| match why {
-                Why::Down(reason) => reason.clone(),
-                Why::Silent { .. } if is_proved => Reason::new(Cause::UpstreamSilence, ""),
-                Why::Silent { .. } | Why::Stalled => Reason::still_connected(),
-                Why::Unknown => Reason::new(Cause::Unknown, ""),
+                SecondCause::Down(reason) => reason.clone(),
+                SecondCause::Silent { .. } if is_proved => Reason::new(Cause::UpstreamSilence, ""),
+                SecondCause::Silent { .. } | SecondCause::Stalled => Reason::still_connected(),
+                SecondCause::Unknown => Reason::new(Cause::Unknown, ""),
             });
         }
     }
@@ -163,11 +164,11 @@ mod tests {
         };
         let why = |letter: char| match letter {
             '.' => None,
-            'u' => Some(Why::Unknown),
-            'S' => Some(Why::Silent { by_all: true }),
-            's' => Some(Why::Silent { by_all: false }),
-            't' => Some(Why::Stalled),
-            _ => Some(Why::Down(Reason::new(cause(letter), ""))),
+            'u' => Some(SecondCause::Unknown),
+            'S' => Some(SecondCause::Silent { by_all: true }),
+            's' => Some(SecondCause::Silent { by_all: false }),
+            't' => Some(SecondCause::Stalled),
+            _ => Some(SecondCause::Down(Reason::new(cause(letter), ""))),
         };
         let letter = |reason: Option<Reason>| match reason.map(|reason| reason.cause) {
             None => '.',

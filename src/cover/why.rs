@@ -7,7 +7,7 @@ use super::{
     quiet::{QUIET_BYTES_NEAR_S, UNDER_WAY_MAX_MS, UNDER_WAY_MS},
     rate::{Rate, Silence},
     reason::Reason,
-    run_causes::Why,
+    run_causes::SecondCause,
     seconds,
 };
 use crate::period::UtcMs;
@@ -57,7 +57,7 @@ pub(super) fn why(
     (seconds, views): (&[i64], &[View<'_>]),
     number: usize,
     place: usize,
-) -> Option<Why> {
+) -> Option<SecondCause> {
     let view = views.get(number)?;
     if view.has(place) {
         return None;
@@ -67,7 +67,7 @@ pub(super) fn why(
     let timeline = view.timeline;
     if timeline.was_out_of_window(second) {
         let reason = Reason::new(Cause::ReplayWindow, "");
-        return Some(Why::Down(reason));
+        return Some(SecondCause::Down(reason));
     }
     let explains = |down: &&Down| down.lasts() || !is_witnessed(views, number, place, second);
     // if the silence itself is no surprise, only a break before the next sign of life keeps a second from being quiet
@@ -77,19 +77,19 @@ pub(super) fn why(
         down.filter(|down| view.explains_silence(seconds, place, down.begin))
     });
     if let Some(down) = down.filter(explains) {
-        return Some(Why::Down(down.reason.clone()));
+        return Some(SecondCause::Down(down.reason.clone()));
     }
     if let Some(down) = timeline.last_down(begin).filter(explains)
         && begin.0.saturating_sub(down.end.0) <= WARMING_UP_MS
         && nothing_since(down.end, seconds, view, place)
     {
-        return Some(Why::Down(down.reason.clone()));
+        return Some(SecondCause::Down(down.reason.clone()));
     }
     Some(while_connected(views, number, place, second))
 }
 
 /// Posts that did not come although bytes did were under way for longer than usual when the connection broke.
-fn while_bytes_came(views: &[View<'_>], number: usize, second: i64) -> Why {
+fn while_bytes_came(views: &[View<'_>], number: usize, second: i64) -> SecondCause {
     let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
     let until = end.plus_ms(UNDER_WAY_MAX_MS);
     let down = views
@@ -97,10 +97,10 @@ fn while_bytes_came(views: &[View<'_>], number: usize, second: i64) -> Why {
         .and_then(|view| view.timeline.first_lasting_down(begin, until));
     match down {
         // the record ends there; it is not known that anything broke
-        Some(down) if down.reason.cause == Cause::Late => Why::Stalled,
-        Some(down) => Why::Down(down.reason.clone()),
-        None if bytes_came(views, number, second, UNDER_WAY_MAX_MS) => Why::Unknown,
-        None => Why::Stalled,
+        Some(down) if down.reason.cause == Cause::Late => SecondCause::Stalled,
+        Some(down) => SecondCause::Down(down.reason.clone()),
+        None if bytes_came(views, number, second, UNDER_WAY_MAX_MS) => SecondCause::Unknown,
+        None => SecondCause::Stalled,
     }
 }
 
@@ -125,7 +125,7 @@ fn nothing_since(since: UtcMs, seconds: &[i64], view: &View<'_>, place: usize) -
 }
 
 /// What can be said of a second for a server that was connected all the time.
-fn while_connected(views: &[View<'_>], number: usize, place: usize, second: i64) -> Why {
+fn while_connected(views: &[View<'_>], number: usize, place: usize, second: i64) -> SecondCause {
     let begin = UtcMs(second * 1_000);
     let end = begin.plus_ms(1_000);
     let others = || {
@@ -138,7 +138,7 @@ fn while_connected(views: &[View<'_>], number: usize, place: usize, second: i64)
         return if bytes_came(views, number, second, UNDER_WAY_MS) {
             while_bytes_came(views, number, second)
         } else {
-            Why::Stalled
+            SecondCause::Stalled
         };
     }
     let (since, until) = (begin.plus_ms(-WARMING_UP_MS - 1), end.plus_ms(UNDER_WAY_MS));
@@ -147,13 +147,13 @@ fn while_connected(views: &[View<'_>], number: usize, place: usize, second: i64)
         |view: &View<'_>| (view.timeline.lasting(since, until)).any(|down| is(down, Cause::Late));
     if others().any(is_awaited) {
         // whether it got anything is not known yet
-        return Why::Stalled;
+        return SecondCause::Stalled;
     }
     let is_connected_or_away = |view: &View<'_>| {
         let mut downs = view.timeline.lasting(begin, end);
         downs.all(|down| is(down, Cause::NotRunning))
     };
-    Why::Silent {
+    SecondCause::Silent {
         by_all: others().all(is_connected_or_away),
     }
 }

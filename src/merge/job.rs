@@ -8,7 +8,7 @@ use std::{
 use super::{
     deletions::Honour,
     index::Indexes,
-    outcome::Committed,
+    outcome::CommittedHour,
     plan::{Span, When},
     redact::{RedactError, Scrubber},
     sweep::{Sweep, SweepError},
@@ -82,12 +82,12 @@ pub enum Step<'a> {
     /// How many hours may be due.
     Hours(usize),
     /// One of them is done with.
-    Hour(Option<&'a Committed>),
+    Hour(Option<&'a CommittedHour>),
 }
 
 /// Why nothing could be merged at all.
 #[derive(Debug, thiserror::Error)]
-pub enum RunError {
+pub enum MergeError {
     /// The vault is another one than the configuration's.
     #[error(transparent)]
     Identity(#[from] IdentityError),

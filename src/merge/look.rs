@@ -8,8 +8,8 @@ use std::{
 use super::{
     closed::{ClosedDay, ClosedDays, Heading},
     index::Indexes,
-    job::{MergeJob, RunError, Step},
-    outcome::Outcome,
+    job::{MergeError, MergeJob, Step},
+    outcome::MergeOutcome,
     placing::{self, Clocks},
     plan::{self, Candidate, Span, SpoolSegment},
     runs::ToRedact,
@@ -113,7 +113,7 @@ impl MergeJob<'_> {
         indexes: &Indexes<'_>,
         deleted: &Deleted<'_>,
         tell: &mut dyn FnMut(Step<'_>),
-    ) -> Result<Look, RunError> {
+    ) -> Result<Look, MergeError> {
         self.warn_of_unknown_servers()?;
         let (committed, mut unusable) = self.committed()?;
         let zone = &self.settings.timezone;
@@ -193,8 +193,8 @@ impl MergeJob<'_> {
         taking: &mut Taking<'_, '_>,
         days: &mut Days,
         wanted: &mut BTreeSet<Hour>,
-        span: impl Fn(&[SpoolSegment], &ClosedDays) -> Result<Span, RunError>,
-    ) -> Result<(Vec<SpoolSegment>, Span), RunError> {
+        span: impl Fn(&[SpoolSegment], &ClosedDays) -> Result<Span, MergeError>,
+    ) -> Result<(Vec<SpoolSegment>, Span), MergeError> {
         let zone = &self.settings.timezone;
         let open = days.open();
         let mut spooled = taking.take(days, &open);
@@ -218,7 +218,7 @@ impl MergeJob<'_> {
     }
 
     /// The hours that are committed, and the days that could not be read.
-    fn committed(&self) -> Result<(BTreeSet<Hour>, Vec<Unusable>), RunError> {
+    fn committed(&self) -> Result<(BTreeSet<Hour>, Vec<Unusable>), MergeError> {
         let (mut committed, mut unusable) = (BTreeSet::new(), Vec::new());
         let mut listings = self.listings();
         for day in listings.days().at(self.vault)? {
@@ -231,7 +231,7 @@ impl MergeJob<'_> {
     }
 
     /// The days that are closed, as far as that can be told without looking.
-    fn closed(&self, is_asked: bool, indexes: &Indexes<'_>) -> Result<ClosedDays, RunError> {
+    fn closed(&self, is_asked: bool, indexes: &Indexes<'_>) -> Result<ClosedDays, MergeError> {
         let heading = Heading::of(
             self.settings.timezone.name().to_owned(),
             self.stream.word.to_owned(),
@@ -279,7 +279,7 @@ impl MergeJob<'_> {
         closed: &ClosedDays,
         known: Option<Hour>,
         committed: &BTreeSet<Hour>,
-    ) -> Result<Span, RunError> {
+    ) -> Result<Span, MergeError> {
         let zone = &self.settings.timezone;
         let (started, began) = closed.began();
         let started = started.map(|at| zone.hour_of(at));
@@ -308,7 +308,7 @@ impl MergeJob<'_> {
 
     /// When the vault began, as the first hour says that can be read and has a second that counts: all such hours say the same. The
     /// stage that needs an hour reports one that cannot be read, and one that is damaged.
-    fn began(&self, committed: &BTreeSet<Hour>) -> Result<Option<UtcMs>, RunError> {
+    fn began(&self, committed: &BTreeSet<Hour>) -> Result<Option<UtcMs>, MergeError> {
         let mut unread = None;
         for hour in committed {
             let path = layout::manifest_path(self.vault, *hour);
@@ -333,7 +333,7 @@ impl MergeJob<'_> {
         unread.map_or(Ok(None), |why| Err(why.into()))
     }
 
-    fn warn_of_unknown_servers(&self) -> Result<(), RunError> {
+    fn warn_of_unknown_servers(&self) -> Result<(), MergeError> {
         let found = crate::segment::spool::servers(self.disk, self.spool);
         for server in found.at(self.spool)? {
             if !self.servers.iter().any(|known| known.id == server) {
@@ -350,9 +350,9 @@ impl MergeJob<'_> {
         &self,
         known: (Option<Hour>, &Ledger),
         (redactions, deleted): (&mut Redactions, &Deleted<'_>),
-        outcome: &mut Outcome,
+        outcome: &mut MergeOutcome,
         tell: &mut dyn FnMut(Step<'_>),
-    ) -> Result<Look, RunError> {
+    ) -> Result<Look, MergeError> {
         let index_dir = self.index_dir();
         let mut scrubber = self.scrubber();
         let before = redactions.clone();
@@ -393,7 +393,7 @@ impl MergeJob<'_> {
         &self,
         keys: &BTreeSet<Key>,
         authors: &BTreeSet<Key>,
-    ) -> Result<(BTreeMap<Key, Hour>, u64), RunError> {
+    ) -> Result<(BTreeMap<Key, Hour>, u64), MergeError> {
         let mut found = BTreeMap::new();
         let mut list = Redactions::none(self.stream.source);
         list.ask(keys.iter().cloned(), "");

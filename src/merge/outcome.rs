@@ -9,7 +9,7 @@ use crate::{alarm::AlarmKind, period::Hour, segment::name::ServerId, vault::mani
 
 /// The result of an hour.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Committed {
+pub struct CommittedHour {
     /// The hour.
     pub hour: Hour,
     /// Its revision.
@@ -26,7 +26,7 @@ pub struct Committed {
 
 /// An hour that is not as it should be; its inputs are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failed {
+pub struct FailedHour {
     /// The hour.
     pub hour: Hour,
     /// Why.
@@ -37,9 +37,9 @@ pub struct Failed {
 
 /// What came of a merge.
 #[derive(Debug, Default, Serialize)]
-pub struct Outcome {
+pub struct MergeOutcome {
     /// Hours that were committed, ascending.
-    pub committed: Vec<Committed>,
+    pub committed: Vec<CommittedHour>,
     /// Hours that were half done and are whole now.
     pub finished: Vec<Hour>,
     /// Hours that another machine has committed meanwhile.
@@ -52,7 +52,7 @@ pub struct Outcome {
     #[serde(skip)]
     pub(super) brought: u64,
     /// Hours that could not be committed or finished.
-    pub failed: Vec<Failed>,
+    pub failed: Vec<FailedHour>,
     /// What is not used.
     pub unusable: Vec<Unusable>,
     /// Hours with input that wait for more.
@@ -91,7 +91,7 @@ const fn is_none(left: &u64) -> bool {
     *left == 0
 }
 
-impl Outcome {
+impl MergeOutcome {
     /// An hour is not as it should be.
     pub(super) fn fail(&mut self, hour: Hour, why: &str, held_back: bool) {
         alarm!(
@@ -99,7 +99,7 @@ impl Outcome {
             "",
             "hour {hour} is held back: {why}\n  hint: its inputs are kept; other hours go on"
         );
-        self.failed.push(Failed {
+        self.failed.push(FailedHour {
             hour,
             why: why.to_owned(),
             held_back,
@@ -126,14 +126,14 @@ impl Outcome {
     }
 }
 
-impl Committed {
+impl CommittedHour {
     /// What a manifest says.
     pub(super) fn of(manifest: &Manifest) -> Self {
         let mut servers: BTreeMap<ServerId, u64> = BTreeMap::new();
         for (leg, counts) in &manifest.counts.servers {
             *servers.entry(leg.server.clone()).or_default() += counts.posts;
         }
-        Committed {
+        CommittedHour {
             hour: manifest.hour,
             revision: manifest.history.revision,
             posts: manifest.counts.total.posts,

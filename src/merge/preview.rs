@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    job::{MergeJob, RunError, Step},
+    job::{MergeError, MergeJob, Step},
     outcome::Planned,
     plan::{self, Decision},
     retention::Needs,
@@ -26,7 +26,7 @@ pub struct Plan {
 
 impl MergeJob<'_> {
     /// What a merge would do, without doing anything.
-    pub fn plan(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Plan, RunError> {
+    pub fn plan(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Plan, MergeError> {
         let zone = self.settings.timezone.name();
         let known = Identity::check(self.disk, self.vault, zone, self.stream.word)?;
         let redactions = Redactions::read(self.disk, self.vault, self.stream.source)?;

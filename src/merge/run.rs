@@ -11,9 +11,9 @@ use super::{
     deletions::Honour,
     hour::{context::HourContext, due::Due, make, uncommitted::HourError},
     index::Indexes,
-    job::{MergeJob, RunError, Step},
+    job::{MergeError, MergeJob, Step},
     look::Look,
-    outcome::{Committed, Failed, Outcome},
+    outcome::{CommittedHour, FailedHour, MergeOutcome},
     plan::{self, Candidate, Decision, SpoolSegment},
     retention::Needs,
 };
@@ -42,7 +42,7 @@ const PASSES_MAX: usize = 8;
 #[derive(Default)]
 struct Handled {
     /// The result, if it was committed now.
-    committed: Option<Committed>,
+    committed: Option<CommittedHour>,
     /// The inputs of its latest revision, if nothing is left to merge.
     inputs: Option<Inputs>,
 }
@@ -95,9 +95,10 @@ impl MergeJob<'_> {
     }
 
     /// Merges until no hour lacks anything that is elsewhere; and if deletions are honoured now, until none brings new ones.
-    pub fn run(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, RunError> {
-        let is_new =
-            |of: &Outcome| 0 < of.brought || self.honour == Honour::Now && !of.committed.is_empty();
+    pub fn run(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<MergeOutcome, MergeError> {
+        let is_new = |of: &MergeOutcome| {
+            0 < of.brought || self.honour == Honour::Now && !of.committed.is_empty()
+        };
         let mut outcome = self.run_once(tell)?;
         let mut again = is_new(&outcome);
         for _ in 1..PASSES_MAX {
@@ -111,7 +112,7 @@ impl MergeJob<'_> {
         Ok(outcome)
     }
 
-    fn run_once(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, RunError> {
+    fn run_once(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<MergeOutcome, MergeError> {
         // before the segments are listed: a half-done commit would look damaged
         match self.scrubber().finish() {
             Ok(()) => self.run_finished(tell),
@@ -125,13 +126,13 @@ impl MergeJob<'_> {
         }
     }
 
-    fn run_finished(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, RunError> {
+    fn run_finished(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<MergeOutcome, MergeError> {
         let zone = self.settings.timezone.name();
         let identity = Identity::check(self.disk, self.vault, zone, self.stream.word)?;
         let mut identity =
             identity.ok_or_else(|| ErrorAt::new(self.vault, io::ErrorKind::NotFound))?;
         let mut ledger = Ledger::open(self.disk, self.vault)?;
-        let mut outcome = Outcome::default();
+        let mut outcome = MergeOutcome::default();
         self.finish_half_done(&mut ledger, &mut outcome)?;
         let index_dir = self.index_dir();
         let mut redactions = Redactions::read(self.disk, self.vault, self.stream.source)?;
@@ -169,7 +170,7 @@ impl MergeJob<'_> {
         let mut needs = self.needs(&look);
         let (mut done, mut settled) = (BTreeSet::new(), BTreeMap::new());
         for candidate in &look.candidates {
-            let is_broken = |failed: &Failed| failed.hour == candidate.hour;
+            let is_broken = |failed: &FailedHour| failed.hour == candidate.hour;
             let handled = if outcome.failed.iter().any(is_broken) {
                 Handled::default()
             } else {
@@ -203,7 +204,11 @@ impl MergeJob<'_> {
     }
 
     /// Every hour that a crash may have left half done.
-    fn finish_half_done(&self, ledger: &mut Ledger, outcome: &mut Outcome) -> Result<(), RunError> {
+    fn finish_half_done(
+        &self,
+        ledger: &mut Ledger,
+        outcome: &mut MergeOutcome,
+    ) -> Result<(), MergeError> {
         let half_done = commit::half_done(&mut self.listings(), ledger).at(self.vault)?;
         for hour in half_done {
             match self.place(hour).finish(ledger) {
@@ -240,13 +245,13 @@ impl MergeJob<'_> {
         self.share.is_none_or(|share| share.has(&hour))
     }
 
-    fn leaves(&self, hour: Hour, outcome: &mut Outcome) -> bool {
+    fn leaves(&self, hour: Hour, outcome: &mut MergeOutcome) -> bool {
         outcome.left += u64::from(!self.has(hour));
         !self.has(hour)
     }
 
     /// Whether there is too little space for another hour.
-    fn is_full(&self, outcome: &mut Outcome) -> Result<bool, RunError> {
+    fn is_full(&self, outcome: &mut MergeOutcome) -> Result<bool, MergeError> {
         let free = self.disk.free(self.vault).at(self.vault)?;
         let keep = self.settings.keep_free;
         if keep <= free {
@@ -265,8 +270,8 @@ impl MergeJob<'_> {
         look: &Look,
         candidate: &Candidate,
         ledger: &mut Ledger,
-        outcome: &mut Outcome,
-    ) -> Result<Handled, RunError> {
+        outcome: &mut MergeOutcome,
+    ) -> Result<Handled, MergeError> {
         let nothing = Handled::default();
         let hour = candidate.hour;
         let redactions = context.indexes.redactions;
@@ -332,13 +337,13 @@ impl MergeJob<'_> {
         Ok(self
             .merge(context, due, ledger, outcome)
             .map_or(nothing, |manifest| Handled {
-                committed: Some(Committed::of(&manifest)),
+                committed: Some(CommittedHour::of(&manifest)),
                 inputs: self.commits.is_in_place().then_some(manifest.inputs),
             }))
     }
 
     /// An hour that would shrink: it waits if something of what it lacks comes from elsewhere.
-    fn hold_back(&self, hour: Hour, missing: &[String], outcome: &mut Outcome) {
+    fn hold_back(&self, hour: Hour, missing: &[String], outcome: &mut MergeOutcome) {
         let names = missing.iter().filter_map(|file| SegmentName::of_file(file));
         match (self.bring)(&names.map(|(name, _)| name).collect()) {
             Ok(0) => outcome.fail(hour, &shrinks(missing), true),
@@ -354,7 +359,12 @@ impl MergeJob<'_> {
     }
 
     /// Whether another machine has committed the next revision, or may have.
-    fn is_elsewhere(&self, hour: Hour, former: Option<&Manifest>, outcome: &mut Outcome) -> bool {
+    fn is_elsewhere(
+        &self,
+        hour: Hour,
+        former: Option<&Manifest>,
+        outcome: &mut MergeOutcome,
+    ) -> bool {
         let next = former.map_or(0, |former| former.history.revision) + 1;
         match self.commits.is_taken(hour, next) {
             Ok(false) => return false,
@@ -411,7 +421,7 @@ impl MergeJob<'_> {
         context: &HourContext<'_>,
         due: Due,
         ledger: &mut Ledger,
-        outcome: &mut Outcome,
+        outcome: &mut MergeOutcome,
     ) -> Option<Manifest> {
         let (hour, inputs) = (due.hour, due.inputs.clone());
         match context.merge(due, ledger) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     link::{Link, LinkState},
     plain_text,
-    snapshot::{Alarm, LegState, SILENT_MS, Server, Snapshot},
+    snapshot::{Alarm, LegState, SILENT_MS, ServerState, Snapshot},
 };
 use crate::{
     alarm::AlarmKind,
@@ -276,7 +276,7 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
     Some(format!("{why}; {since}"))
 }
 
-fn collecting(found: &mut Found, server: &Server, has_rules: bool) {
+fn collecting(found: &mut Found, server: &ServerState, has_rules: bool) {
     // while the disk is full nothing can be sealed
     if 0 < server.left_open && server.link.waits != Some(Why::DiskFull) {
         let what = format!(
@@ -328,7 +328,7 @@ fn rules(found: &mut Found, name: &str, link: &Link) {
 }
 
 /// Whether a server that is collecting asks for other collections than the configuration here has.
-fn collections(found: &mut Found, server: &Server, here: Option<&Collections>) {
+fn collections(found: &mut Found, server: &ServerState, here: Option<&Collections>) {
     let (Some(here), Some(there)) = (here, &server.link.collections) else {
         return;
     };
@@ -461,7 +461,7 @@ struct Alike<'a> {
 }
 
 /// What is the matter with legs of this server: one alarm of each kind, whichever legs have it.
-fn legs(found: &mut Found, server: &Server) {
+fn legs(found: &mut Found, server: &ServerState) {
     let mut legs: Vec<&LegState> = server.legs.iter().collect();
     legs.sort_by_key(|leg| std::cmp::Reverse(leg.last_line.max(leg.link.started)));
     let mut alike: Vec<Alike<'_>> = Vec::new();
@@ -513,7 +513,7 @@ fn legs(found: &mut Found, server: &Server) {
     }
 }
 
-fn of_any_server(found: &mut Found, server: &Server) {
+fn of_any_server(found: &mut Found, server: &ServerState) {
     let id = server.server.as_str();
     if 0 < server.aside {
         let what = format!(
@@ -854,7 +854,7 @@ mod tests {
         }
     }
 
-    fn of<'a>(picture: &'a mut Snapshot, id: &str) -> &'a mut Server {
+    fn of<'a>(picture: &'a mut Snapshot, id: &str) -> &'a mut ServerState {
         picture
             .servers
             .iter_mut()

@@ -291,7 +291,7 @@ impl Gatherer {
         let path = published::path(&self.places.data_dir);
         let public = &mut self.public;
         self.published.read_on(&*self.disk, &path, |line| {
-            if let Ok(entry) = serde_json::from_slice::<published::Entry>(line) {
+            if let Ok(entry) = serde_json::from_slice::<published::DiaryEntry>(line) {
                 if let (Some(Public::Manifest(hour)), Some(revision)) =
                     (Public::of_name(&entry.file), entry.revision)
                 {

@@ -12,7 +12,7 @@ use prometheus_client::{
 use super::{
     alarm::not_storing,
     link::LinkState,
-    snapshot::{Published, Server, Snapshot},
+    snapshot::{Published, ServerState, Snapshot},
 };
 use crate::{alarm::AlarmKind, config::settings::Role, schedule::record::StageRun};
 
@@ -134,7 +134,7 @@ fn legs(picture: &Snapshot) -> Values {
 }
 
 /// A value of each server that has it.
-fn each(picture: &Snapshot, of: &dyn Fn(&Server) -> Option<f64>) -> Values {
+fn each(picture: &Snapshot, of: &dyn Fn(&ServerState) -> Option<f64>) -> Values {
     let servers = picture.servers.iter();
     let values = servers.filter_map(|server| Some((server.server.to_string(), of(server)?)));
     Values::By("server", values.collect())
@@ -142,7 +142,7 @@ fn each(picture: &Snapshot, of: &dyn Fn(&Server) -> Option<f64>) -> Values {
 
 /// Whether the streams are up, and what is known of them.
 fn streams(picture: &Snapshot) -> Vec<Family> {
-    let each = |of: &dyn Fn(&Server) -> Option<f64>| each(picture, of);
+    let each = |of: &dyn Fn(&ServerState) -> Option<f64>| each(picture, of);
     vec![
         Family::new(
             "twinstream_storing",
@@ -174,7 +174,7 @@ fn streams(picture: &Snapshot) -> Vec<Family> {
 }
 
 fn servers(picture: &Snapshot) -> Vec<Family> {
-    let each = |of: &dyn Fn(&Server) -> Option<f64>| each(picture, of);
+    let each = |of: &dyn Fn(&ServerState) -> Option<f64>| each(picture, of);
     vec![
         Family::new(
             "twinstream_connection_changed_timestamp",

@@ -7,7 +7,7 @@ use super::{
     alarm::not_storing,
     link::LinkState,
     mail_texts, plain_text,
-    snapshot::{COVERED, DayCoverage, Piece, Server, Snapshot, Strip, UNION, worth_showing},
+    snapshot::{COVERED, DayCoverage, Piece, ServerState, Snapshot, Strip, UNION, worth_showing},
 };
 use crate::{
     config::settings::Role, cover::cause::Cause, period::UtcMs, segment::name::Partition, text,
@@ -214,7 +214,7 @@ fn servers(picture: &Snapshot) -> Markup {
 }
 
 /// Whether its connection is one thing, and why it is down has not been said yet.
-fn has_reason(server: &Server) -> bool {
+fn has_reason(server: &ServerState) -> bool {
     let is_told = matches!(server.link.state, LinkState::Connected | LinkState::Died);
     server.legs.is_empty() && !is_told
 }
@@ -233,7 +233,7 @@ fn ago(lag_s: Option<i64>) -> String {
 }
 
 /// Lines of each hour as bars.
-fn bars(server: &Server, now: UtcMs) -> Markup {
+fn bars(server: &ServerState, now: UtcMs) -> Markup {
     let most = server
         .hours
         .iter()

@@ -3,7 +3,7 @@
 
 use super::{
     link::{Link, LinkState},
-    snapshot::{Alarm, Server, Snapshot, Strip, UNION, worth_showing},
+    snapshot::{Alarm, ServerState, Snapshot, Strip, UNION, worth_showing},
 };
 use crate::{
     period::UtcMs,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The connection in a few words.
-pub fn link(server: &Server, now: UtcMs) -> String {
+pub fn link(server: &ServerState, now: UtcMs) -> String {
     if server.legs.is_empty() {
         let rules =
             rules_words(&server.link).map_or_else(String::new, |words| format!("; {words}"));
@@ -140,7 +140,7 @@ fn servers(picture: &Snapshot) -> String {
     let minute = |at: UtcMs| at.to_string().chars().skip(11).take(5).collect();
     // a machine that is no server knows those of which something lies here
     let is_known =
-        |server: &&Server| picture.this.is_some() || !server.is_unknown() || 0 < server.sealed;
+        |server: &&ServerState| picture.this.is_some() || !server.is_unknown() || 0 < server.sealed;
     for server in picture.servers.iter().filter(is_known) {
         let here = if server.this { " (here)" } else { "" };
         let known = |words: String| if server.is_unknown() { dash() } else { words };

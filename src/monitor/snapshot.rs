@@ -89,7 +89,7 @@ pub struct Snapshot {
     /// The vault's time zone.
     pub timezone: String,
     /// All servers.
-    pub servers: Vec<Server>,
+    pub servers: Vec<ServerState>,
     /// Who has which partitions; `None`: the stream has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
@@ -152,7 +152,7 @@ impl Snapshot {
 
 /// What is known here of one server.
 #[derive(Debug, Clone, Serialize)]
-pub struct Server {
+pub struct ServerState {
     /// Its id.
     pub server: ServerId,
     /// Whether this machine is it.
@@ -193,7 +193,7 @@ pub struct Server {
     pub legs: Vec<LegState>,
 }
 
-impl Server {
+impl ServerState {
     /// Whether nothing of it has ever come here.
     pub fn is_unknown(&self) -> bool {
         self.link.state == LinkState::Unknown && self.last_line.is_none()
@@ -394,7 +394,7 @@ pub fn worth_showing(strips: &[Strip]) -> (Vec<&Strip>, Option<String>) {
 /// Makes the picture, without alarms.
 pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
     let servers = facts.servers.iter();
-    let servers: Vec<Server> = servers.map(|of| server(of, facts, settled, now)).collect();
+    let servers: Vec<ServerState> = servers.map(|of| server(of, facts, settled, now)).collect();
     Snapshot {
         now,
         program: settled.program,
@@ -443,7 +443,7 @@ fn server(
     facts: &Facts,
     settled: &Settled,
     now: UtcMs,
-) -> Server {
+) -> ServerState {
     let is_this = settled.this.as_ref() == Some(id);
     let ahead_ms = ahead_ms(id, facts, settled);
     let is_collecting = facts.is_collecting.filter(|_| is_this);
@@ -469,7 +469,7 @@ fn server(
         )
     });
     let last_hour = Minute(now.minute().0 - 60)..now.minute();
-    Server {
+    ServerState {
         server: id.clone(),
         this: is_this,
         link: link(&known.link),
@@ -528,7 +528,7 @@ fn link_now(
 }
 
 /// Who has which of the stream's partitions.
-fn held(servers: &[Server], partitions: u8) -> Option<Held> {
+fn held(servers: &[ServerState], partitions: u8) -> Option<Held> {
     let mut held = Held::default();
     for partition in (1..=partitions).filter_map(Partition::new) {
         let legs = servers.iter().flat_map(|server| &server.legs);
@@ -1368,7 +1368,7 @@ mod tests {
             };
             let found = of(&facts, &settled(), at("23T14:06:00"));
             let moved =
-                |server: &Server| (server.last_line.unwrap().0 - at("23T14:05:00").0) / 1_000;
+                |server: &ServerState| (server.last_line.unwrap().0 - at("23T14:05:00").0) / 1_000;
             (moved(&found.servers[0]), moved(&found.servers[1]))
         };
         assert_eq!(

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    answer::Entry,
+    answer::RemoteEntry,
     job::PublishJob,
     plan::{self, IdsOfHour, Wanted},
     upload::{GaveUp, RetryingClient},
@@ -34,9 +34,9 @@ pub(super) fn adopt(
     client: &mut RetryingClient<'_>,
     diary: &Published,
     wanted: &Wanted,
-    entry: &Entry,
-) -> Result<Vec<published::Entry>, GaveUp> {
-    let line = |time, revision, sha256: Sha256, new_ids| published::Entry {
+    entry: &RemoteEntry,
+) -> Result<Vec<published::DiaryEntry>, GaveUp> {
+    let line = |time, revision, sha256: Sha256, new_ids| published::DiaryEntry {
         time,
         hour: wanted.what.hour(),
         revision,

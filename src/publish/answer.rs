@@ -1,6 +1,6 @@
 //! What OSF answers: entries, and trouble of three kinds.
 //!
-//! The API and WaterButler describe the same file in two forms; both become an `Entry`. Everything in an answer is
+//! The API and WaterButler describe the same file in two forms; both become an `RemoteEntry`. Everything in an answer is
 //! untrusted: missing values are accepted as missing, and addresses are checked before use.
 
 use serde::Deserialize;
@@ -48,7 +48,7 @@ pub enum After {
 
 /// A folder or file as an answer describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct RemoteEntry {
     /// Its name.
     pub name: String,
     /// Whether it is a folder.
@@ -172,7 +172,7 @@ struct Href {
 }
 
 /// The entry in a JSON value, of either service.
-pub fn entry(value: &Value, site: &Site) -> Result<Entry, Trouble> {
+pub fn entry(value: &Value, site: &Site) -> Result<RemoteEntry, Trouble> {
     let item = Item::deserialize(value).map_err(|why| senseless(&why.to_string()))?;
     let link = |text: Option<String>| match text {
         Some(text) => Ok::<_, Trouble>(Some(address::bare(&site.link(&text)?))),
@@ -187,7 +187,7 @@ pub fn entry(value: &Value, site: &Site) -> Result<Entry, Trouble> {
     let version = extra
         .as_ref()
         .and_then(|extra| number(extra.version.as_ref()?));
-    Ok(Entry {
+    Ok(RemoteEntry {
         is_folder: attributes.kind == "folder",
         name: attributes.name,
         provider: attributes.provider,
@@ -205,10 +205,11 @@ pub fn entry(value: &Value, site: &Site) -> Result<Entry, Trouble> {
 }
 
 /// A page of entries, and where the next one is.
-pub fn page(value: &Value, site: &Site) -> Result<(Vec<Entry>, Option<Url>), Trouble> {
+pub fn page(value: &Value, site: &Site) -> Result<(Vec<RemoteEntry>, Option<Url>), Trouble> {
     let data = value.get("data").and_then(Value::as_array);
     let data = data.ok_or_else(|| senseless("it has no list of data"))?;
-    let entries: Result<Vec<Entry>, Trouble> = data.iter().map(|item| entry(item, site)).collect();
+    let entries: Result<Vec<RemoteEntry>, Trouble> =
+        data.iter().map(|item| entry(item, site)).collect();
     let next = match value.pointer("/links/next").and_then(Value::as_str) {
         Some(next) => Some(site.link(next)?),
         None => None,

@@ -6,13 +6,13 @@ use url::Url;
 use super::{
     address::Site,
     adopt::adopt,
-    answer::Entry,
+    answer::RemoteEntry,
     folders::Folders,
     fork,
     job::PublishJob,
     look::{self, Scope},
     osf::Osf,
-    outcome::RunError,
+    outcome::PublishError,
     plan::{self, Compared, Listed, is_same},
     retry::Retries,
     upload::{GaveUp, RetryingClient},
@@ -51,7 +51,11 @@ impl Audited {
 impl PublishJob<'_> {
     /// Walks the remote tree and compares. With `dry_run` the diary stays as it is. `tell` hears of
     /// each folder.
-    pub fn audit(&self, dry_run: bool, mut tell: impl FnMut(&str)) -> Result<Audited, RunError> {
+    pub fn audit(
+        &self,
+        dry_run: bool,
+        mut tell: impl FnMut(&str),
+    ) -> Result<Audited, PublishError> {
         self.may_begin()?;
         let mut diary = self.diary()?;
         let scope = (Scope::All, self.clock.now());
@@ -62,20 +66,21 @@ impl PublishJob<'_> {
         let mut folders = Folders::open(self.disk, self.data_dir, self.settings, &site);
         // what is remembered may be what is wrong
         folders.forget();
-        let failed = |gave_up: GaveUp| RunError::Trouble(gave_up.trouble());
+        let failed = |gave_up: GaveUp| PublishError::Trouble(gave_up.trouble());
         let root = client
             .with_retries(|osf| folders.root(osf))
             .map_err(failed)?;
         let listed = walk(&mut client, &root.children, &mut tell).map_err(failed)?;
         let ours = ledger::whole(self.disk, self.vault)?;
-        let is_former_ledger = |entry: &Entry| fork::is_beginning(&ours, entry);
+        let is_former_ledger = |entry: &RemoteEntry| fork::is_beginning(&ours, entry);
         let compared = plan::compare(&look.wanted, &listed, &is_former_ledger);
         let mut diary_lines = 0;
         for wanted in &look.wanted {
             if dry_run || diary.has(wanted.what, wanted.sha256) {
                 continue;
             }
-            let is_it = |entry: &&Entry| entry.name == wanted.what.name() && is_same(wanted, entry);
+            let is_it =
+                |entry: &&RemoteEntry| entry.name == wanted.what.name() && is_same(wanted, entry);
             let mut public = listed.iter().flat_map(|(_, entries)| entries);
             let Some(entry) = public.find(is_it) else {
                 continue;

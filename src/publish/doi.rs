@@ -8,7 +8,7 @@ use super::{
     answer::{Project, Trouble},
     job::PublishJob,
     osf::Osf,
-    outcome::{NoDoi, RunError},
+    outcome::{NoDoi, PublishError},
     retry::Retries,
 };
 use crate::{
@@ -36,7 +36,7 @@ pub enum Given {
 impl PublishJob<'_> {
     /// Has OSF mint a DOI for the project, if it has none, and keeps it; `is_asking`: only says what would be
     /// done.
-    pub fn doi(&self, is_asking: bool) -> Result<Given, RunError> {
+    pub fn doi(&self, is_asking: bool) -> Result<Given, PublishError> {
         self.may_begin()?;
         let project = &self.settings.project;
         match Minted::read(self.disk, self.vault).map_err(NoDoi::from)? {
@@ -60,7 +60,7 @@ impl PublishJob<'_> {
         let mut client = self.client(&osf, retries);
         client.retries.begin();
         let found = client.with_retries(|osf| osf.project(project));
-        match found.map_err(|why| RunError::Trouble(why.trouble()))? {
+        match found.map_err(|why| PublishError::Trouble(why.trouble()))? {
             Project {
                 is_public: false, ..
             } => return Err(NoDoi::Private(project.clone()).into()),
@@ -85,7 +85,7 @@ impl PublishJob<'_> {
                 Err(other) => Err(other),
             }
         });
-        let given = given.map_err(|why| RunError::Trouble(why.trouble()))?;
+        let given = given.map_err(|why| PublishError::Trouble(why.trouble()))?;
         if let (Given::There(doi) | Given::Minted(doi), false) = (&given, is_asking) {
             crash::point(Point::DoiMinted);
             Minted::keep(self.disk, self.vault, doi, project).at(&doi::path(self.vault))?;

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::{
     address::Site,
-    answer::{self, Entry, Trouble, senseless},
+    answer::{self, RemoteEntry, Trouble, senseless},
     osf::Osf,
 };
 use crate::{
@@ -153,7 +153,7 @@ impl<'a> Folders<'a> {
         Ok(Some(folder))
     }
 
-    fn keep(&mut self, path: &str, entry: &Entry) -> Result<Folder, Trouble> {
+    fn keep(&mut self, path: &str, entry: &RemoteEntry) -> Result<Folder, Trouble> {
         let (Some(place), Some(children)) = (&entry.place, &entry.children) else {
             return Err(senseless("a folder has no addresses"));
         };

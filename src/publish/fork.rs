@@ -1,7 +1,7 @@
 //! Whether our ledger begins with the public one. If not, two vaults, or two states of one, claim
 //! the same place, and whatever is replaced there may be the better one.
 
-use super::answer::Entry;
+use super::answer::RemoteEntry;
 use crate::segment::sha256::Sha256;
 
 /// How the public ledger and ours part.
@@ -32,7 +32,7 @@ pub enum Fork {
 }
 
 /// Whether a public file has the bytes with which ours begins.
-pub fn is_beginning(ours: &[u8], public: &Entry) -> bool {
+pub fn is_beginning(ours: &[u8], public: &RemoteEntry) -> bool {
     let len = public.size.and_then(|size| usize::try_from(size).ok());
     let begin = len.and_then(|len| ours.get(..len));
     begin.is_some_and(|begin| public.sha256 == Some(Sha256::of(begin)))

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{osf::Osf, outcome::RunError, retry::Retries, upload::RetryingClient};
+use super::{osf::Osf, outcome::PublishError, retry::Retries, upload::RetryingClient};
 use crate::{
     config::{
         proxy::Proxies,
@@ -46,11 +46,11 @@ pub struct PublishJob<'a> {
 
 impl PublishJob<'_> {
     /// Whether anything may be asked now: there is room, and the service has not asked for time.
-    pub fn may_begin(&self) -> Result<(), RunError> {
+    pub fn may_begin(&self) -> Result<(), PublishError> {
         let free = self.disk.free(self.data_dir);
         let free = free.at(self.data_dir)?;
         if free < self.keep_free {
-            return Err(RunError::Room {
+            return Err(PublishError::Room {
                 path: self.data_dir.to_owned(),
                 free,
                 keep_free: self.keep_free,
@@ -58,7 +58,7 @@ impl PublishJob<'_> {
         }
         let last = LastRun::read(self.disk, self.data_dir);
         match last.and_then(|last| last.asks_to_wait(self.clock.now())) {
-            Some(until) => Err(RunError::NotYet(until)),
+            Some(until) => Err(PublishError::NotYet(until)),
             None => Ok(()),
         }
     }

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::{
     address::{BadAddress, Site, bare, with},
-    answer::{self, After, Entry, Project, Trouble, senseless},
+    answer::{self, After, Project, RemoteEntry, Trouble, senseless},
     publishable::Publishable,
 };
 use crate::{
@@ -48,9 +48,9 @@ const LIMITS: Limits = Limits {
 #[derive(Debug)]
 pub enum Put {
     /// It was stored; this is what the service says it stored.
-    Stored(Entry),
+    Stored(RemoteEntry),
     /// The name is taken, by this file if the answer says so.
-    Conflict(Option<Entry>),
+    Conflict(Option<RemoteEntry>),
 }
 
 /// A client of OSF.
@@ -94,7 +94,7 @@ impl<'a> Osf<'a> {
     }
 
     /// All entries of a list, page after page.
-    pub fn list(&self, url: &Url) -> Result<Vec<Entry>, Trouble> {
+    pub fn list(&self, url: &Url) -> Result<Vec<RemoteEntry>, Trouble> {
         let mut found = Vec::new();
         let mut next = Some(with(url, &[("page[size]", "100")]));
         for _ in 0..PAGES_MAX {
@@ -109,7 +109,12 @@ impl<'a> Osf<'a> {
     }
 
     /// The file or folder of a name. The service's filter is not relied on.
-    pub fn find(&self, children: &Url, name: &str, folder: bool) -> Result<Option<Entry>, Trouble> {
+    pub fn find(
+        &self,
+        children: &Url,
+        name: &str,
+        folder: bool,
+    ) -> Result<Option<RemoteEntry>, Trouble> {
         let kind = if folder { "folder" } else { "file" };
         let filter = [("filter[name][eq]", name), ("filter[kind]", kind)];
         let mut found = self.list(&with(children, &filter))?;

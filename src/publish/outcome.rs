@@ -15,13 +15,13 @@ use crate::{
 
 /// The result.
 #[derive(Debug, Default, Serialize)]
-pub struct Outcome {
+pub struct PublishOutcome {
     /// Files that are public since this run, each read back.
     pub uploaded: Vec<Uploaded>,
     /// Files that turned out to be public already.
     pub confirmed: u64,
     /// Files that are not; they are tried again next time.
-    pub failed: Vec<Failed>,
+    pub failed: Vec<FailedFile>,
     /// Files that wait for the cap, or for a file before them.
     pub held: u64,
     /// Why no further ids went out: the cap would have been passed.
@@ -48,7 +48,7 @@ pub struct Uploaded {
 
 /// A file that could not be made public.
 #[derive(Debug, Serialize)]
-pub struct Failed {
+pub struct FailedFile {
     /// Its path there.
     pub path: String,
     /// The word for what kind of trouble it is.
@@ -70,7 +70,7 @@ pub struct Stopped {
 
 /// Why nothing could be done at all.
 #[derive(Debug, thiserror::Error)]
-pub enum RunError {
+pub enum PublishError {
     /// The vault.
     #[error(transparent)]
     Look(#[from] LookError),

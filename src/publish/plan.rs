@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::answer::Entry;
+use super::answer::RemoteEntry;
 use crate::{
     period::{Hour, UtcMs},
     segment::sha256::Sha256,
@@ -42,9 +42,9 @@ pub struct Wanted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Task {
     /// It is there; whether it reads back is still to be seen.
-    Confirm(Entry),
+    Confirm(RemoteEntry),
     /// A file of that name is there with other bytes.
-    Replace(Entry),
+    Replace(RemoteEntry),
     /// There is none.
     Create,
     /// It can wait until the public one is a day old.
@@ -52,7 +52,7 @@ pub enum Task {
 }
 
 /// How a wanted file stands against what a folder holds.
-pub fn task(wanted: &Wanted, listing: &[Entry], now: UtcMs) -> Task {
+pub fn task(wanted: &Wanted, listing: &[RemoteEntry], now: UtcMs) -> Task {
     let name = wanted.what.name();
     let mut same_name = listing.iter().filter(|e| !e.is_folder && e.name == name);
     let Some(first) = same_name.clone().next() else {
@@ -72,7 +72,7 @@ pub fn task(wanted: &Wanted, listing: &[Entry], now: UtcMs) -> Task {
 }
 
 /// Whether a remote file has the bytes that are wanted.
-pub fn is_same(wanted: &Wanted, entry: &Entry) -> bool {
+pub fn is_same(wanted: &Wanted, entry: &RemoteEntry) -> bool {
     entry.size == Some(wanted.bytes) && entry.sha256 == Some(wanted.sha256)
 }
 
@@ -177,7 +177,7 @@ pub struct Compared {
 }
 
 /// A public folder: its path, empty for the root and with a `/` at its end otherwise, and its content.
-pub type Listed = (String, Vec<Entry>);
+pub type Listed = (String, Vec<RemoteEntry>);
 
 /// Compares. Of the root only what is wanted is ours, and what must never be public; other files and
 /// folders there are the project's own. `is_former_ledger` says whether a file is what the ledger was
@@ -185,9 +185,9 @@ pub type Listed = (String, Vec<Entry>);
 pub fn compare(
     wanted: &[Wanted],
     listed: &[Listed],
-    is_former_ledger: &dyn Fn(&Entry) -> bool,
+    is_former_ledger: &dyn Fn(&RemoteEntry) -> bool,
 ) -> Compared {
-    let mut public: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
+    let mut public: BTreeMap<String, Vec<&RemoteEntry>> = BTreeMap::new();
     for (path, entries) in listed {
         for entry in entries.iter().filter(|entry| !entry.is_folder) {
             let path = format!("{path}{}", entry.name);
@@ -198,7 +198,8 @@ pub fn compare(
     for one in wanted {
         let path = one.what.published_path();
         let found = public.remove(&path).unwrap_or_default();
-        let is_former = |entry: &&Entry| one.what == Public::Ledger && is_former_ledger(entry);
+        let is_former =
+            |entry: &&RemoteEntry| one.what == Public::Ledger && is_former_ledger(entry);
         if found.is_empty() {
             compared.missing.push(path);
         } else if found.iter().any(|entry| is_same(one, entry)) {
@@ -253,8 +254,8 @@ mod tests {
         }
     }
 
-    fn entry(name: &str, size: u64, sha256: &str) -> Entry {
-        Entry {
+    fn entry(name: &str, size: u64, sha256: &str) -> RemoteEntry {
+        RemoteEntry {
             name: name.to_owned(),
             is_folder: false,
             provider: "osfstorage".to_owned(),

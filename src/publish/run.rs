@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use super::{
     address::Site,
     adopt::adopt,
-    answer::{Entry, Trouble, senseless},
+    answer::{RemoteEntry, Trouble, senseless},
     folders::{Folder, Folders},
     fork::{self, Fork},
     job::PublishJob,
     look::{self, Scope},
     osf::Osf,
-    outcome::{Failed, Outcome, RunError, Stopped, Uploaded, alarm},
+    outcome::{FailedFile, PublishError, PublishOutcome, Stopped, Uploaded, alarm},
     plan::{self, Task, Wanted},
     publishable::{NotPublishable, Publishable},
     retry::Retries,
@@ -34,7 +34,7 @@ const IN_A_ROW_MAX: u32 = 3;
 
 impl PublishJob<'_> {
     /// What is public, and what should be.
-    fn begin(&self) -> Result<(Published, look::Look), RunError> {
+    fn begin(&self) -> Result<(Published, look::Look), PublishError> {
         self.may_begin()?;
         let published = self.diary()?;
         let look = look::look(
@@ -47,9 +47,9 @@ impl PublishJob<'_> {
     }
 
     /// Publishes what is committed and not public. `tell` gets the number of finished files, and of all.
-    pub fn run(&self, mut tell: impl FnMut(usize, usize)) -> Result<Outcome, RunError> {
+    pub fn run(&self, mut tell: impl FnMut(usize, usize)) -> Result<PublishOutcome, PublishError> {
         let (published, look) = self.begin()?;
-        let mut outcome = Outcome::default();
+        let mut outcome = PublishOutcome::default();
         for (what, why) in look.unready {
             self.not_ready(what, why, &mut outcome);
         }
@@ -86,7 +86,7 @@ impl PublishJob<'_> {
     }
 
     /// A file that is not what the manifests say.
-    fn not_ready(&self, what: Public, why: String, outcome: &mut Outcome) {
+    fn not_ready(&self, what: Public, why: String, outcome: &mut PublishOutcome) {
         let path = what.published_path();
         if (self.merging)() {
             tracing::info!("{path} is postponed to the next run: {why}");
@@ -98,7 +98,7 @@ impl PublishJob<'_> {
             "",
             "not published: {path}: {why}"
         );
-        outcome.failed.push(Failed {
+        outcome.failed.push(FailedFile {
             path,
             alarm: AlarmKind::NotPublishable,
             why,
@@ -106,7 +106,7 @@ impl PublishJob<'_> {
     }
 
     /// Records this run for the next one, and for the monitor.
-    fn keep(&self, outcome: &Outcome) -> Result<(), RunError> {
+    fn keep(&self, outcome: &PublishOutcome) -> Result<(), PublishError> {
         let last = LastRun {
             time: self.clock.now(),
             not_before: outcome.stopped.as_ref().and_then(|one| one.not_before),
@@ -117,7 +117,7 @@ impl PublishJob<'_> {
     }
 
     /// What a run would do; asks, but changes nothing.
-    pub fn preview(&self) -> Result<Vec<(Wanted, Task)>, RunError> {
+    pub fn preview(&self) -> Result<Vec<(Wanted, Task)>, PublishError> {
         let (_, look) = self.begin()?;
         let mut planned = Vec::new();
         if look.wanted.is_empty() {
@@ -129,12 +129,12 @@ impl PublishJob<'_> {
         let mut folders = Folders::open(self.disk, self.data_dir, self.settings, &site);
         let ours = ledger::whole(self.disk, self.vault)?;
         let fork = forked(&mut client, &mut folders, &ours);
-        if let Some(fork) = fork.map_err(|gave_up| RunError::Trouble(gave_up.trouble()))? {
+        if let Some(fork) = fork.map_err(|gave_up| PublishError::Trouble(gave_up.trouble()))? {
             return Err(fork.into());
         }
         for (place, wanted) in plan::order(look.wanted) {
             let listing = list(&mut client, &mut folders, place, false);
-            let listing = listing.map_err(|gave_up| RunError::Trouble(gave_up.trouble()))?;
+            let listing = listing.map_err(|gave_up| PublishError::Trouble(gave_up.trouble()))?;
             let listing = listing.map_or_else(Vec::new, |(_, listing)| listing);
             let now = self.clock.now();
             for one in wanted {
@@ -152,7 +152,7 @@ fn list(
     folders: &mut Folders<'_>,
     place: PublicFolder,
     make: bool,
-) -> Result<Option<(Folder, Vec<Entry>)>, GaveUp> {
+) -> Result<Option<(Folder, Vec<RemoteEntry>)>, GaveUp> {
     client.retries.begin();
     loop {
         let is_remembered = folders.is_remembered();
@@ -178,7 +178,7 @@ struct Work<'a> {
     client: RetryingClient<'a>,
     folders: Folders<'a>,
     published: Published,
-    outcome: Outcome,
+    outcome: PublishOutcome,
     /// Hours whose data was not uploaded, so that their manifest must not be either.
     held: BTreeSet<Hour>,
     in_a_row: u32,
@@ -225,7 +225,7 @@ impl Work<'_> {
         };
         let (alarm, why) = (AlarmKind::LedgerForked, fork.to_string());
         alarm!(alarm, "", "nothing is published: {why}");
-        self.outcome.failed.push(Failed {
+        self.outcome.failed.push(FailedFile {
             path: Public::Ledger.published_path(),
             alarm,
             why: why.clone(),
@@ -238,7 +238,7 @@ impl Work<'_> {
     }
 
     /// The files of one folder.
-    fn folder(&mut self, place: PublicFolder, wanted: &[Wanted]) -> Result<(), RunError> {
+    fn folder(&mut self, place: PublicFolder, wanted: &[Wanted]) -> Result<(), PublishError> {
         let (folder, listing) = match list(&mut self.client, &mut self.folders, place, true) {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(()),
@@ -270,8 +270,8 @@ impl Work<'_> {
         &mut self,
         folder: &Folder,
         wanted: &Wanted,
-        listing: &[Entry],
-    ) -> Result<(), RunError> {
+        listing: &[RemoteEntry],
+    ) -> Result<(), PublishError> {
         let known = match plan::task(wanted, listing, self.job.clock.now()) {
             Task::Later => return Ok(()),
             Task::Confirm(_) if self.published.has(wanted.what, wanted.sha256) => return Ok(()),
@@ -362,12 +362,12 @@ impl Work<'_> {
                 not_before: until,
             });
         }
-        self.outcome.failed.push(Failed { path, alarm, why });
+        self.outcome.failed.push(FailedFile { path, alarm, why });
     }
 
-    fn uploaded(&mut self, wanted: &Wanted) -> Result<(), RunError> {
+    fn uploaded(&mut self, wanted: &Wanted) -> Result<(), PublishError> {
         self.in_a_row = 0;
-        let entry = published::Entry {
+        let entry = published::DiaryEntry {
             time: self.job.clock.now(),
             hour: wanted.what.hour(),
             revision: wanted.revision,
@@ -385,7 +385,7 @@ impl Work<'_> {
     }
 
     /// The file is public, but not in the diary: an earlier run ended before it could write that.
-    fn confirmed(&mut self, wanted: &Wanted, entry: &Entry) -> Result<(), RunError> {
+    fn confirmed(&mut self, wanted: &Wanted, entry: &RemoteEntry) -> Result<(), PublishError> {
         self.in_a_row = 0;
         match adopt(self.job, &mut self.client, &self.published, wanted, entry) {
             Ok(entries) => self.note(&entries)?,
@@ -398,7 +398,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn note(&mut self, entries: &[published::Entry]) -> Result<(), RunError> {
+    fn note(&mut self, entries: &[published::DiaryEntry]) -> Result<(), PublishError> {
         let path = published::path(self.job.data_dir);
         for entry in entries {
             published::append(self.job.disk, &path, entry).at(&path)?;

@@ -23,7 +23,7 @@ use crate::{
         manifest::{MANIFEST_BYTES_MAX, Manifest},
         public::{DayFile, Public},
         published::Published,
-        witness::{self, Stamp, Witness},
+        witness::{self, Witness, WitnessStamp},
     },
     world::{
         disk::{self, Disk},
@@ -130,7 +130,7 @@ impl Truth<'_> {
     }
 
     /// The stamp that a statement names, if it is as it says and covers what is stated.
-    fn held(&self, of: &Statement, told: &Stamp) -> Option<Stamp> {
+    fn held(&self, of: &Statement, told: &WitnessStamp) -> Option<WitnessStamp> {
         let witness = Witness::open(self.disk, self.vault, None).ok()?;
         let line = witness.line_of(of.revisions.iter().map(|it| &it.of))?;
         let stamp = witness.stamp(self.disk, told.name.parse().ok()?).ok()?;

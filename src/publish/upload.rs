@@ -4,7 +4,7 @@
 //! again only if it is missing or other. A file counts when its bytes came down as they went up.
 
 use super::{
-    answer::{Entry, Trouble, senseless},
+    answer::{RemoteEntry, Trouble, senseless},
     folders::Folder,
     osf::{Osf, Put},
     plan::{Wanted, is_same},
@@ -91,7 +91,7 @@ impl RetryingClient<'_> {
         folder: &Folder,
         wanted: &Wanted,
         file: &Publishable,
-        mut known: Option<Entry>,
+        mut known: Option<RemoteEntry>,
     ) -> Result<(), GaveUp> {
         let name = wanted.what.name();
         for _ in 0..TURNS_MAX {
@@ -141,12 +141,12 @@ impl RetryingClient<'_> {
         Err(GaveUp::One(senseless("it keeps changing")))
     }
 
-    fn look(&mut self, folder: &Folder, name: &str) -> Result<Option<Entry>, GaveUp> {
+    fn look(&mut self, folder: &Folder, name: &str) -> Result<Option<RemoteEntry>, GaveUp> {
         self.with_retries(|osf| osf.find(&folder.children, name, false))
     }
 
     /// Whether a remote file's bytes are the wanted ones.
-    pub fn confirm(&mut self, wanted: &Wanted, entry: &Entry) -> Result<bool, GaveUp> {
+    pub fn confirm(&mut self, wanted: &Wanted, entry: &RemoteEntry) -> Result<bool, GaveUp> {
         let Some(place) = &entry.place else {
             return Err(GaveUp::One(senseless("a file has no address")));
         };

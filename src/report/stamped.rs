@@ -1,7 +1,7 @@
 //! A stamp of the ledger as a text names it: certificate, README, and the archive's page.
 
 use crate::{
-    vault::witness::{Stamp, StampName, Witness},
+    vault::witness::{StampName, Witness, WitnessStamp},
     world::disk::Disk,
 };
 
@@ -9,24 +9,24 @@ use crate::{
 const WIDTH: usize = 100;
 
 /// Its two lines: when and which, by whom.
-pub fn text(stamp: &Stamp) -> String {
+pub fn text(stamp: &WitnessStamp) -> String {
     let authority: String = stamp.authority.chars().take(WIDTH - 2).collect();
     format!("  {}  {}\n  {authority}\n", stamp.time, stamp.name)
 }
 
 /// The same in Markdown.
-pub fn fenced(stamp: &Stamp) -> String {
+pub fn fenced(stamp: &WitnessStamp) -> String {
     format!("```\n{}```\n", text(stamp))
 }
 
 /// The stamp that a text names.
-pub fn told(text: &str) -> Option<Stamp> {
+pub fn told(text: &str) -> Option<WitnessStamp> {
     let mut lines = text.lines();
     let (time, name) = lines.find_map(|line| {
         let (time, name) = line.strip_prefix("  ")?.split_once("  ")?;
         Some((time.parse().ok()?, name.parse::<StampName>().ok()?))
     })?;
-    Some(Stamp {
+    Some(WitnessStamp {
         name: name.to_string(),
         line: name.line,
         time,
@@ -35,7 +35,7 @@ pub fn told(text: &str) -> Option<Stamp> {
 }
 
 /// The stamp of that name, if it is as it was told.
-pub fn held(disk: &dyn Disk, witness: &Witness, told: &Stamp) -> Option<Stamp> {
+pub fn held(disk: &dyn Disk, witness: &Witness, told: &WitnessStamp) -> Option<WitnessStamp> {
     let stamp = witness.stamp(disk, told.name.parse().ok()?).ok()?;
     (text(&stamp) == text(told)).then_some(stamp)
 }

@@ -27,7 +27,7 @@ use crate::{
     vault::{
         ledger::Committed,
         manifest::{ByWord, Conflicts, HourSaid, canonical},
-        witness::Stamp,
+        witness::WitnessStamp,
     },
 };
 
@@ -171,7 +171,7 @@ pub struct Statement {
     /// Records that were deleted, or whose accounts are gone, and what is held back.
     pub deletions: ByWord,
     /// The oldest stamp of the ledger with all of these manifests in it, if there is one.
-    pub witness: Option<Stamp>,
+    pub witness: Option<WitnessStamp>,
     /// The DOI by which the archive is cited, if it has one.
     pub doi: Option<Doi>,
     /// The revisions of its hours, ascending.
@@ -203,7 +203,7 @@ pub struct ReadStatement {
     /// Who wrote it.
     pub program: String,
     /// The stamp that it names.
-    pub witness: Option<Stamp>,
+    pub witness: Option<WitnessStamp>,
     /// The DOI that it names.
     pub doi: Option<Doi>,
     /// The revisions that it names.
@@ -220,7 +220,7 @@ pub struct AnyStatement {
     /// Who wrote it.
     pub program: String,
     /// The stamp that it names.
-    pub witness: Option<Stamp>,
+    pub witness: Option<WitnessStamp>,
     /// The DOI that it names.
     pub doi: Option<Doi>,
     /// The revisions.

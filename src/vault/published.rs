@@ -28,7 +28,7 @@ pub const WINDOW_MS: i64 = 30 * 24 * 3_600_000;
 
 /// One file that was found to be public, or made so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct DiaryEntry {
     /// When.
     pub time: UtcMs,
     /// The hour it is about; none for the files of a day and the ledger.
@@ -87,7 +87,7 @@ impl Published {
     }
 
     /// Takes an entry in.
-    pub fn note(&mut self, entry: &Entry) {
+    pub fn note(&mut self, entry: &DiaryEntry) {
         match Public::of_name(&entry.file) {
             Some(Public::Ids(hour)) => {
                 let of = self.hours.entry(hour).or_default();
@@ -130,7 +130,7 @@ impl Published {
 }
 
 /// Appends an entry, durably.
-pub fn append(disk: &dyn Disk, path: &Path, entry: &Entry) -> io::Result<()> {
+pub fn append(disk: &dyn Disk, path: &Path, entry: &DiaryEntry) -> io::Result<()> {
     let mut line = serde_json::to_vec(entry)?;
     line.push(b'\n');
     disk::append_lines(disk, path, &line)
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn ids_are_counted_for_thirty_days() {
         let day = |day: i64| UtcMs(day * 24 * 3_600_000);
-        let entry = |time, revision: u8, new_ids| Entry {
+        let entry = |time, revision: u8, new_ids| DiaryEntry {
             time,
             hour: Some("2026-11-23_14".parse().unwrap()),
             revision: Some(revision.into()),

@@ -120,7 +120,7 @@ pub fn folder(vault: &Path) -> PathBuf {
 
 /// A stamp that holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Stamp {
+pub struct WitnessStamp {
     /// Its file's name.
     pub name: String,
     /// The ledger's line that it stamps, with all before it.
@@ -223,7 +223,7 @@ impl Witness {
     }
 
     /// A stamp, if it holds.
-    pub fn stamp(&self, disk: &dyn Disk, name: StampName) -> Result<Stamp, NotStamped> {
+    pub fn stamp(&self, disk: &dyn Disk, name: StampName) -> Result<WitnessStamp, NotStamped> {
         let path = folder(&self.root).join(name.to_string());
         let bytes = disk::read_bounded(disk, &path, ANSWER_BYTES_MAX)?;
         let index = usize::try_from(name.line)
@@ -243,7 +243,7 @@ impl Witness {
         if token.time.second() != name.second {
             return Err(NotStamped::OtherName(token.time));
         }
-        Ok(Stamp {
+        Ok(WitnessStamp {
             name: name.to_string(),
             line: name.line,
             time: token.time,
@@ -263,7 +263,7 @@ impl Witness {
     }
 
     /// The stamp that says most of the first so many lines: the oldest of all of them, else the newest of some.
-    pub fn up_to(&self, disk: &dyn Disk, lines: u64) -> Option<Stamp> {
+    pub fn up_to(&self, disk: &dyn Disk, lines: u64) -> Option<WitnessStamp> {
         let of_some = || {
             let mut newest = self.stamps.iter().rev();
             newest.find_map(|name| self.stamp(disk, *name).ok())
@@ -272,7 +272,7 @@ impl Witness {
     }
 
     /// The oldest stamp that holds of that line or a later one.
-    pub fn since(&self, disk: &dyn Disk, line: u64) -> Option<Stamp> {
+    pub fn since(&self, disk: &dyn Disk, line: u64) -> Option<WitnessStamp> {
         let covering = self.stamps.iter().filter(|name| line <= name.line);
         covering
             .copied()

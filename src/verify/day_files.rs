@@ -27,7 +27,7 @@ use crate::{
         day,
         ledger::Committed,
         public::DayFile,
-        witness::{Stamp, Witness},
+        witness::{Witness, WitnessStamp},
     },
 };
 
@@ -64,7 +64,7 @@ pub(super) fn certified(of: &Checked<'_>, problems: &mut Problems) {
         let is_here = |file: &DayFile| of.texts.contains_key(file);
         if of.is_strict && !is_here(&DayFile::Statement) && files::REPORTED.iter().any(is_here) {
             let what = format!(
-                "it is missing, and what is written with it is here: `twinstream report {}` writes it again",
+                "it is missing, although files that are written with it are here: `twinstream report {}` writes it again",
                 of.day
             );
             problems.unfinished(&path, what);
@@ -82,7 +82,7 @@ pub(super) fn certified(of: &Checked<'_>, problems: &mut Problems) {
     }
     let Some(told) = &of.told else {
         let what = format!(
-            "it has format {}, written by {}: only its hashes were checked, and nothing of what is written with it",
+            "it has format {}, written by {}: only its hashes were checked, not the files that are written with it",
             spoken.format, spoken.program
         );
         return problems.incomplete(&path, what);
@@ -134,7 +134,7 @@ impl Check<'_> {
                 statement.witness = Some(as_it_is(of, witness, stamp));
             } else if let Some(since) = &now.witness {
                 let what = format!(
-                    "a stamp of {} covers it, which it does not name yet",
+                    "a stamp of {} covers it, but it does not name that stamp yet",
                     since.time
                 );
                 problems.note(path, what);
@@ -186,7 +186,7 @@ impl Check<'_> {
 }
 
 /// The stamp of that name, if it is here and holds.
-fn as_it_is(of: &Checked<'_>, witness: &Witness, told: &Stamp) -> Stamp {
+fn as_it_is(of: &Checked<'_>, witness: &Witness, told: &WitnessStamp) -> WitnessStamp {
     match told.name.parse().map(|name| witness.stamp(of.disk, name)) {
         Ok(Ok(stamp)) => stamp,
         _ => told.clone(),
@@ -328,8 +328,8 @@ fn speaks_of_this(
     let remedy = if of.is_strict {
         format!("`twinstream report {}` writes it again", of.day)
     } else {
-        "what it, the certificate's text and picture and the README say was not checked; newer ones are published with the \
-         day's next report"
+        "the contents of this file, of the certificate's text and picture, and of the README were not checked; newer ones are \
+         published with the day's next report"
             .to_owned()
     };
     let what = format!(

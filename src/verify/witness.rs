@@ -9,7 +9,7 @@ use super::{
 use crate::{
     report::stamped,
     stamp::trust::Trust,
-    vault::witness::{self, NotStamped, Stamp, StampName, Witness},
+    vault::witness::{self, NotStamped, StampName, Witness, WitnessStamp},
     world::disk::Disk,
 };
 
@@ -21,9 +21,9 @@ pub struct Witnessed {
     /// Stamps that hold.
     pub stamps: u64,
     /// The oldest of them.
-    pub first: Stamp,
+    pub first: WitnessStamp,
     /// The newest.
-    pub last: Stamp,
+    pub last: WitnessStamp,
     /// SHA-256 of each root certificate that was trusted.
     pub roots: Vec<String>,
     /// Whether they are those that lie beside the stamps, since none was given.
@@ -81,7 +81,7 @@ pub fn check(
 pub(super) fn told_wrong(
     disk: &dyn Disk,
     witness: &Witness,
-    told: &Stamp,
+    told: &WitnessStamp,
     line: Option<u64>,
     is_strict: bool,
 ) -> Option<(Severity, String)> {

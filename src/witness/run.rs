@@ -17,7 +17,7 @@ use crate::{
     },
     vault::{
         ledger::{self, LedgerError},
-        witness::{self, Stamp, StampName, Witness},
+        witness::{self, StampName, Witness, WitnessStamp},
     },
     world::{
         clock::Clock,
@@ -46,7 +46,7 @@ pub struct WitnessJob<'a> {
 
 /// Why there is no stamp.
 #[derive(Debug, thiserror::Error)]
-pub enum RunError {
+pub enum WitnessError {
     /// The vault.
     #[error(transparent)]
     Io(#[from] ErrorAt),
@@ -76,7 +76,7 @@ pub enum RunError {
 
 impl WitnessJob<'_> {
     /// What is due.
-    pub fn due(&self, at_once: bool) -> Result<Due, RunError> {
+    pub fn due(&self, at_once: bool) -> Result<Due, WitnessError> {
         let lines = ledger::each_whole_line(self.disk, self.vault, |_| ())?;
         let stamps = Witness::names(self.disk, self.vault).at(self.vault)?;
         let newest = stamps.last().copied();
@@ -85,10 +85,10 @@ impl WitnessJob<'_> {
     }
 
     /// Has the ledger's line of that number stamped. `chance` is the nonce.
-    pub fn stamp(&self, line: u64, chance: [u8; 8]) -> Result<Stamp, RunError> {
+    pub fn stamp(&self, line: u64, chance: [u8; 8]) -> Result<WitnessStamp, WitnessError> {
         let free = self.disk.free(self.vault).at(self.vault)?;
         if free < self.keep_free {
-            return Err(RunError::Room(self.vault.display().to_string()));
+            return Err(WitnessError::Room(self.vault.display().to_string()));
         }
         let hash = |line: &[u8]| Hash::from(Sha256::of(line));
         let hashes = ledger::each_whole_line(self.disk, self.vault, hash)?;
@@ -105,7 +105,7 @@ impl WitnessJob<'_> {
             line,
         };
         witness::keep(self.disk, self.vault, self.trust, (name, &answer)).at(self.vault)?;
-        Ok(Stamp {
+        Ok(WitnessStamp {
             name: name.to_string(),
             line,
             time: token.time,
@@ -114,16 +114,16 @@ impl WitnessJob<'_> {
     }
 
     /// Has the authority stamp a hash. `chance` is the nonce. The answer holds.
-    pub fn ask(&self, hash: &Hash, chance: [u8; 8]) -> Result<(Token, Vec<u8>), RunError> {
+    pub fn ask(&self, hash: &Hash, chance: [u8; 8]) -> Result<(Token, Vec<u8>), WitnessError> {
         let nonce = Nonce::new(chance);
         let url = self.settings.tsa.clone();
         let answer = match ask::ask(&url, &request(hash, nonce), self.proxies, self.clock) {
             Ok(answer) => answer,
-            Err(source) => return Err(RunError::NoAnswer { url, source }),
+            Err(source) => return Err(WitnessError::NoAnswer { url, source }),
         };
         match checked(&answer, self.trust, hash, nonce) {
             Ok(token) => Ok((token, answer)),
-            Err(source) => Err(RunError::Refused { url, source }),
+            Err(source) => Err(WitnessError::Refused { url, source }),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use twinstream::{deliver::folder, merge::outcome::Committed, segment::raw};
+use twinstream::{deliver::folder, merge::outcome::CommittedHour, segment::raw};
 
 use crate::support::{
     folder::files_below,
@@ -17,7 +17,7 @@ fn two_servers(begin: &str, minutes: i64, per_minute: u64) -> [Vec<Segment>; 2] 
     [("1", 0), ("2", 1)].map(|(server, n)| segments(server, &received[n]))
 }
 
-fn revisions(committed: &[Committed], hour: &str) -> usize {
+fn revisions(committed: &[CommittedHour], hour: &str) -> usize {
     let of_hour = committed.iter().filter(|one| one.hour.to_string() == hour);
     of_hour.count()
 }

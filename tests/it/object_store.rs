@@ -20,7 +20,7 @@ use twinstream::{
         s3::{
             address::Address,
             probe::ProbeError,
-            request::{self, Access, Endpoint, Requests},
+            request::{self, Access, Requests, StoreEndpoint},
             store::S3,
         },
         store::{
@@ -44,11 +44,11 @@ use crate::support::{
 /// A client whose waits take a thousandth.
 pub(crate) fn client(endpoints: &[String], prefix: &str) -> S3 {
     let clock = Clock::simulated("2026-11-23T15:00:00Z@1000".parse().unwrap());
-    let endpoint = |url: &String| Endpoint {
+    let endpoint = |url: &String| StoreEndpoint {
         url: url.parse().unwrap(),
         proxy: None,
     };
-    let endpoints: Vec<Endpoint> = endpoints.iter().map(endpoint).collect();
+    let endpoints: Vec<StoreEndpoint> = endpoints.iter().map(endpoint).collect();
     let access = Access::new(KEY_ID, SECRET, None);
     let address = Address::new(&format!("{BUCKET}/{prefix}")).unwrap();
     let agent = request::agent(&endpoints, None, &clock).unwrap();
@@ -268,7 +268,7 @@ fn a_folder_and_an_object_store_do_the_same_whatever_goes_wrong_on_the_way() {
     assert_eq!(server.wrongs(), Vec::<String>::new());
     // with the wrong key nothing is done, and the key is not told
     let clock = Clock::simulated("2026-11-23T15:00:00Z@1000".parse().unwrap());
-    let endpoint = Endpoint {
+    let endpoint = StoreEndpoint {
         url: server.endpoints[0].parse().unwrap(),
         proxy: None,
     };

@@ -45,7 +45,7 @@ use twinstream::{
             Output, ServerCounts, TotalCounts,
         },
         public::{Public, RootFile},
-        witness::Stamp,
+        witness::WitnessStamp,
     },
     verify::{coverage, problem::Problems},
 };
@@ -1240,7 +1240,7 @@ fn the_example_of_the_documents_is_what_the_program_writes() {
     let mut statement = Statement::of(day, said).unwrap();
     statement.program = "twinstream/0.1.0".to_owned();
     statement.doi = Some("10.17605/OSF.IO/ABCDE".parse().unwrap());
-    statement.witness = Some(Stamp {
+    statement.witness = Some(WitnessStamp {
         name: "ledger_000025_20261124T060012Z.tsr".to_owned(),
         line: 25,
         time: at("2026-11-24T06:00:12Z"),

@@ -101,7 +101,7 @@ fn the_ledger_is_stamped_once_a_day_and_openssl_confirms_it() {
         "1 stamp holds",
         &format!("line {lines} and all before it were there at"),
         "root certificate lies beside the stamps",
-        "which it does not name yet",
+        "but it does not name that stamp yet",
     ] {
         assert!(said.contains(words), "no {words:?} in {said}");
     }

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::lists::HourLists;
 use crate::{
-    merge::job::{MergeJob, RunError},
+    merge::job::{MergeError, MergeJob},
     period::Hour,
     vault::deleted::Deleted,
     world::{
@@ -68,7 +68,7 @@ impl MergeJob<'_> {
         hour: Hour,
         revision: u64,
         deleted: &Deleted<'_>,
-    ) -> Result<Holder, RunError> {
+    ) -> Result<Holder, MergeError> {
         let folder = self.holder_folder(hour);
         let path = folder.join(format!("{hour}_r{revision}"));
         if self.disk.len(&path).at(&path)?.is_some() {
@@ -83,7 +83,7 @@ impl MergeJob<'_> {
         Ok(holder)
     }
 
-    fn make_holder(&self, hour: Hour, deleted: &Deleted<'_>) -> Result<Holder, RunError> {
+    fn make_holder(&self, hour: Hour, deleted: &Deleted<'_>) -> Result<Holder, MergeError> {
         let mut all = BTreeSet::new();
         let zone = &self.settings.timezone;
         let leads_here = |record: &str| {

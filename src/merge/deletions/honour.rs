@@ -7,7 +7,7 @@ use super::{
     lists::{HourLists, begin},
 };
 use crate::{
-    merge::job::{MergeJob, RunError},
+    merge::job::{MergeError, MergeJob},
     period::{DAILY_MS, Hour},
     source::deletions::DeletionLine,
     text::plural,
@@ -46,7 +46,7 @@ struct Wanted {
 
 impl MergeJob<'_> {
     /// Returns the lists of what was deleted, after adding new deletions if it is time.
-    pub(in crate::merge) fn deleted(&self, ledger: &Ledger) -> Result<Deleted<'_>, RunError> {
+    pub(in crate::merge) fn deleted(&self, ledger: &Ledger) -> Result<Deleted<'_>, MergeError> {
         let told = self.stream.source.deletions();
         let mut deleted = Deleted::read(self.disk, self.vault, told)?;
         let is_due = match self.honour {
@@ -72,7 +72,7 @@ impl MergeJob<'_> {
 
     /// Adds new deletions to the lists, without finding the hours that they concern yet. Another machine may already
     /// have taken the records out of these, and a merge here must not bring them back.
-    fn list(&self, ledger: &Ledger, deleted: &mut Deleted<'_>) -> Result<(), RunError> {
+    fn list(&self, ledger: &Ledger, deleted: &mut Deleted<'_>) -> Result<(), MergeError> {
         let is_known = |state: &DeletedState, hour| state.listed.get(&hour).copied();
         let listed = self.read_new(ledger, deleted, is_known, |_, _| ())?;
         if listed.is_empty() {
@@ -92,7 +92,7 @@ impl MergeJob<'_> {
         deleted: &Deleted<'_>,
         known: impl Fn(&DeletedState, Hour) -> Option<u64>,
         mut each: impl FnMut(Hour, &BTreeSet<String>),
-    ) -> Result<BTreeMap<Hour, u64>, RunError> {
+    ) -> Result<BTreeMap<Hour, u64>, MergeError> {
         let mut lines = BTreeSet::new();
         let mut read = BTreeMap::new();
         for (hour, revision) in ledger.hours() {
@@ -118,7 +118,7 @@ impl MergeJob<'_> {
         Ok(read)
     }
 
-    fn honour(&self, ledger: &Ledger, deleted: &mut Deleted<'_>) -> Result<(), RunError> {
+    fn honour(&self, ledger: &Ledger, deleted: &mut Deleted<'_>) -> Result<(), MergeError> {
         let mut wanted = Wanted::default();
         let mut due = BTreeSet::new();
         let is_known = |state: &DeletedState, hour| state.honoured.get(&hour).copied();
@@ -170,7 +170,7 @@ impl MergeJob<'_> {
     }
 
     /// The deletions in an hour.
-    fn lines_of(&self, hour: Hour) -> Result<BTreeSet<String>, RunError> {
+    fn lines_of(&self, hour: Hour) -> Result<BTreeSet<String>, MergeError> {
         let mut lines = BTreeSet::new();
         let lists = HourLists { job: self, hour };
         lists.each_line(FileKind::Deletions, &mut |line| {
@@ -212,7 +212,7 @@ impl MergeJob<'_> {
             })
     }
 
-    fn holds_other(&self, hour: Hour, deleted: &Deleted<'_>) -> Result<bool, RunError> {
+    fn holds_other(&self, hour: Hour, deleted: &Deleted<'_>) -> Result<bool, MergeError> {
         let lists = HourLists { job: self, hour };
         let mut is_outdated = false;
         lists.each_key_of(FileKind::Ids, &mut |key| {

@@ -3,7 +3,7 @@
 use crate::{
     merge::{
         hour::rejected::Kept,
-        job::{MergeJob, RunError},
+        job::{MergeError, MergeJob},
     },
     period::{Hour, UtcMs, Zone},
     source::key::Key,
@@ -32,7 +32,7 @@ impl HourLists<'_> {
         &self,
         kind: FileKind,
         each: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), RunError> {
+    ) -> Result<(), MergeError> {
         let path = layout::data_path(self.job.vault, self.hour, kind);
         let disk = self.job.disk;
         if disk.len(&path).at(&path)?.is_none() {
@@ -51,7 +51,7 @@ impl HourLists<'_> {
         &self,
         kind: FileKind,
         each: &mut dyn FnMut(Key),
-    ) -> Result<(), RunError> {
+    ) -> Result<(), MergeError> {
         let source = self.job.stream.source;
         self.each_line(kind, &mut |line| {
             let listed = source.listed(str::from_utf8(line).unwrap_or_default());
@@ -62,13 +62,13 @@ impl HourLists<'_> {
     }
 
     /// Gives the records that are listed or held back.
-    pub(super) fn each_key(&self, each: &mut dyn FnMut(Key)) -> Result<(), RunError> {
+    pub(super) fn each_key(&self, each: &mut dyn FnMut(Key)) -> Result<(), MergeError> {
         self.each_key_of(FileKind::Ids, each)?;
         self.each_key_of(FileKind::Held, each)
     }
 
     /// Gives the lines that are not records, as they were received.
-    pub(super) fn each_rejected(&self, each: &mut dyn FnMut(&[u8])) -> Result<(), RunError> {
+    pub(super) fn each_rejected(&self, each: &mut dyn FnMut(&[u8])) -> Result<(), MergeError> {
         self.each_line(FileKind::Rejected, &mut |line| {
             if let Ok(kept) = serde_json::from_slice::<Kept>(line) {
                 each(&kept.received());

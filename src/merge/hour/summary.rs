@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     dedupe::Tally,
-    taken_out::{Known, Out, Share},
+    taken_out::{Known, Loss, Out},
 };
 use crate::{
     cover::{
@@ -202,9 +202,9 @@ fn deletions(sums: &Sums<'_>) -> ByWord {
 /// What each server loses by what was taken out of the former revision's rows.
 struct Shares {
     /// On request.
-    redacted: Vec<Share>,
+    redacted: Vec<Loss>,
     /// Because it was deleted.
-    deleted: Vec<Share>,
+    deleted: Vec<Loss>,
 }
 
 fn shares(sums: &Sums<'_>) -> Shares {
@@ -232,8 +232,8 @@ fn shares(sums: &Sums<'_>) -> Shares {
 
 /// Lines of each server that were taken out of rows whose raw data is gone: their segments still
 /// count them.
-fn redacted(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> BTreeMap<Leg, u64> {
-    let of_server = |(server, share): (&Leg, &Share)| {
+fn redacted(sums: &Sums<'_>, former: &Manifest, shares: &[Loss]) -> BTreeMap<Leg, u64> {
+    let of_server = |(server, share): (&Leg, &Loss)| {
         let lines = former
             .counts
             .servers
@@ -251,7 +251,7 @@ fn redacted(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> BTreeMap<Le
 }
 
 /// The manifest's part on what was carried over.
-fn carried(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> Carried {
+fn carried(sums: &Sums<'_>, former: &Manifest, shares: &[Loss]) -> Carried {
     let before = former.carried.as_ref();
     let mut members = vec!["counts.servers.duplicates", "conflicts", "backfills"];
     if !former.deletions.is_empty() {
@@ -283,7 +283,7 @@ fn counts(sums: &Sums<'_>, shares: &Shares, carried: Option<&Carried>) -> Counts
             of_server.unlisted = of_tally.unlisted;
             let before = sums.former.and_then(|f| f.counts.servers.get(server));
             let (duplicates, deleted) = before.map_or((0, 0), |b| (b.duplicates, b.deleted));
-            let share = |of: &[Share]| of.get(number).copied().unwrap_or_default();
+            let share = |of: &[Loss]| of.get(number).copied().unwrap_or_default();
             let (redacted, gone) = (share(&shares.redacted), share(&shares.deleted));
             of_server.duplicates = (of_tally.duplicates + duplicates)
                 .saturating_sub(redacted.duplicates + gone.duplicates);

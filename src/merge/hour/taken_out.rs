@@ -42,7 +42,7 @@ pub struct Known {
 
 /// What a server loses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Share {
+pub struct Loss {
     /// Lines.
     pub lines: u64,
     /// Of these, further copies of a post.
@@ -69,12 +69,12 @@ impl TakenOut {
 
     /// What each server loses. Copies whose server is not said go to one that received the post: first
     /// where a segment is known to have lost more, then where further copies were counted.
-    pub fn shares(&self, known: &[Known]) -> Vec<Share> {
-        let of_server = |number| Share {
+    pub fn shares(&self, known: &[Known]) -> Vec<Loss> {
+        let of_server = |number| Loss {
             lines: self.lines.get(&number).copied().unwrap_or(0),
             duplicates: 0,
         };
-        let mut shares: Vec<Share> = (0..known.len()).map(of_server).collect();
+        let mut shares: Vec<Loss> = (0..known.len()).map(of_server).collect();
         let mut further: Vec<&(Vec<usize>, u64)> = self.further.iter().collect();
         // where there is no choice first
         further.sort_by_key(|(seen_by, _)| seen_by.len());
@@ -95,7 +95,7 @@ impl TakenOut {
     }
 }
 
-impl Share {
+impl Loss {
     /// Takes of further copies what there is room for, or only what is known to be lost: how many.
     fn take(&mut self, copies: u64, known: &Known, only_lost: bool) -> u64 {
         let mut room = known.duplicates.saturating_sub(self.duplicates);

@@ -43,7 +43,7 @@ const LIMITS: Limits = Limits {
 
 /// One of the ways to a store.
 #[derive(Debug, Clone)]
-pub struct Endpoint {
+pub struct StoreEndpoint {
     /// Its address.
     pub url: Url,
     /// The proxy on the way there.
@@ -77,7 +77,7 @@ pub struct NoStore(Url);
 
 /// What sends the requests. `roots`: whose certificates are known, if not the machine's.
 pub fn agent(
-    endpoints: &[Endpoint],
+    endpoints: &[StoreEndpoint],
     roots: Option<RootCerts>,
     clock: &Clock,
 ) -> Result<Agent, NoCertificates> {
@@ -103,7 +103,7 @@ impl Requests {
     /// Without a connection yet.
     pub fn new(
         address: Address,
-        endpoints: &[Endpoint],
+        endpoints: &[StoreEndpoint],
         region: &str,
         access: Access,
         agent: Agent,

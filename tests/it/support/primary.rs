@@ -14,7 +14,7 @@ use twinstream::{
     merge::{
         deletions::Honour,
         job::MergeJob,
-        outcome::{Committed, Outcome},
+        outcome::{CommittedHour, MergeOutcome},
     },
     period::{Hour, UtcMs, Zone},
     place::{
@@ -140,7 +140,7 @@ impl Site {
         }
     }
 
-    pub(crate) fn try_merge(&self, asked: &[&str], now: &str) -> Result<Outcome, String> {
+    pub(crate) fn try_merge(&self, asked: &[&str], now: &str) -> Result<MergeOutcome, String> {
         let asked: BTreeSet<Hour> = asked.iter().map(|hour| hour.parse().unwrap()).collect();
         let (spool, vault) = self.opened().map_err(|why| why.to_string())?;
         let job = MergeJob {
@@ -166,7 +166,7 @@ impl Site {
     }
 
     #[track_caller]
-    pub(crate) fn merge(&self, now: &str) -> Vec<Committed> {
+    pub(crate) fn merge(&self, now: &str) -> Vec<CommittedHour> {
         let outcome = self.try_merge(&[], now).unwrap();
         assert_eq!(
             (outcome.failed.len(), outcome.unusable.len()),

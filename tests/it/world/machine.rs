@@ -12,7 +12,7 @@ use std::{
 use twinstream::{
     config::settings::{Merge, Server},
     deliver::{fetch::FetchJob, receive::ReceiveJob, to_store::StoreJob},
-    merge::{deletions::Honour, job::MergeJob, outcome::Outcome},
+    merge::{deletions::Honour, job::MergeJob, outcome::MergeOutcome},
     period::{Hour, UtcMs},
     place::{
         decide::Asks,
@@ -192,7 +192,7 @@ impl Merger {
         ways: &Ways,
         archive: &Archive,
         (task, now, is_time): (&Task, UtcMs, bool),
-    ) -> Result<Outcome, String> {
+    ) -> Result<MergeOutcome, String> {
         let (root, disk) = (Path::new(ROOT), &self.disk);
         disk.make_folder(root).map_err(told)?;
         let opener = Opener {
@@ -377,7 +377,7 @@ impl Merger {
         job: MergeJob<'_>,
         keys: &BTreeSet<Key>,
         follow: &dyn Fn() -> Result<(), String>,
-    ) -> Result<(Outcome, BTreeSet<Hour>), String> {
+    ) -> Result<(MergeOutcome, BTreeSet<Hour>), String> {
         let found = job.scrubber().hours_with(keys).map_err(told)?;
         let mut hours: BTreeSet<Hour> = found.into_values().collect();
         let (vault, source) = (job.vault, job.stream.source);
@@ -390,7 +390,7 @@ impl Merger {
             asked: &asked,
             ..job
         };
-        let mut outcome = Outcome::default();
+        let mut outcome = MergeOutcome::default();
         for _ in 0..PASSES_MAX {
             outcome = job.run(&mut |_| ()).map_err(told)?;
             follow()?;

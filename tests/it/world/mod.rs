@@ -20,7 +20,7 @@ use std::{
 use serde_json::Value;
 use twinstream::{
     config::settings::{Merge, Role, Server, Xz},
-    merge::{deletions::Honour, outcome::Outcome},
+    merge::{deletions::Honour, outcome::MergeOutcome},
     period::{Hour, UtcMs, Zone},
     segment::{
         line,
@@ -531,7 +531,7 @@ impl World {
             self.stage.act(0, vec![act]);
         }
         self.check();
-        let outcomes: Result<Vec<Outcome>, String> =
+        let outcomes: Result<Vec<MergeOutcome>, String> =
             outcomes.into_inner().unwrap().into_iter().collect();
         let outcomes = outcomes.unwrap();
         for outcome in &outcomes {
@@ -755,7 +755,7 @@ fn may_fail(why: &str) -> bool {
 }
 
 /// What a merger that is alive should not have said.
-fn wrongs_of(done: Result<Outcome, String>, ways: &Ways) -> Vec<String> {
+fn wrongs_of(done: Result<MergeOutcome, String>, ways: &Ways) -> Vec<String> {
     let said = match done {
         Ok(outcome) => {
             let failed = outcome.failed.into_iter();

@@ -12,7 +12,7 @@ use std::{
 use twinstream::{
     place::s3::{
         address::Address,
-        request::{Access, Endpoint, Requests},
+        request::{Access, Requests, StoreEndpoint},
         store::S3,
     },
     world::clock::Clock,
@@ -475,7 +475,7 @@ impl Stage {
             actor,
         };
         let agent: Agent = Agent::config_builder().middleware(way).build().new_agent();
-        let endpoint = Endpoint {
+        let endpoint = StoreEndpoint {
             url: "http://store.example".parse().unwrap(),
             proxy: None,
         };

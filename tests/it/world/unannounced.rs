@@ -8,7 +8,7 @@ use std::{
 
 use twinstream::{
     config::settings::{Merge, Role, Server, Xz},
-    merge::outcome::Outcome,
+    merge::outcome::MergeOutcome,
     period::Zone,
     segment::raw,
     source::SAMPLE,
@@ -102,7 +102,7 @@ impl Calm {
         });
     }
 
-    fn merge(&self, merger: &Merger, task: &Task, now: &str) -> Outcome {
+    fn merge(&self, merger: &Merger, task: &Task, now: &str) -> MergeOutcome {
         let done = Mutex::new(None);
         self.acts(merger.machine(), &merger.disk, |ways| {
             let outcome = merger.act(ways, &self.archive, (task, at(now), false));
@@ -114,7 +114,7 @@ impl Calm {
 
 /// Which revisions were committed; none may be held back.
 #[track_caller]
-fn revisions(outcome: &Outcome) -> Vec<u64> {
+fn revisions(outcome: &MergeOutcome) -> Vec<u64> {
     assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
     assert!(outcome.unusable.is_empty(), "{:?}", outcome.unusable);
     outcome.committed.iter().map(|one| one.revision).collect()
