@@ -171,10 +171,7 @@ impl<'a> Reader<'a> {
     pub fn value(&mut self) -> Result<&'a str, NotJson> {
         self.space();
         let begin = self.at;
-        match self.peek() {
-            Some(b'{' | b'[') => self.nested()?,
-            _ => self.scalar()?,
-        }
+        self.at = value_end(self.text.as_bytes(), begin).ok_or(NotJson)?;
         self.text.get(begin..self.at).ok_or(NotJson)
     }
 
@@ -194,55 +191,6 @@ impl<'a> Reader<'a> {
         between.trim_ascii_start()
     }
 
-    /// An object or a list with all that is in it, without a limit of depth.
-    fn nested(&mut self) -> Result<(), NotJson> {
-        let mut open = Open::default();
-        loop {
-            let is_object = match self.peek() {
-                Some(b'{') => Some(true),
-                Some(b'[') => Some(false),
-                _ => None,
-            };
-            if let Some(is_object) = is_object {
-                self.at += 1;
-                self.space();
-                if !self.eat(end_of(is_object)) {
-                    open.push(is_object);
-                    self.skip_name_if(is_object)?;
-                    continue;
-                }
-            } else {
-                self.scalar()?;
-            }
-            // a value has ended here, and perhaps what it stands in
-            while let Some(is_object) = open.last() {
-                self.space();
-                if self.eat(b',') {
-                    self.space();
-                    self.skip_name_if(is_object)?;
-                    break;
-                }
-                self.expect(end_of(is_object))?;
-                open.pop();
-            }
-            if open.is_empty() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Goes to the value of a member, or of an item.
-    fn skip_name_if(&mut self, is_object: bool) -> Result<(), NotJson> {
-        if is_object {
-            self.expect(b'"')?;
-            self.string_end()?;
-            self.space();
-            self.expect(b':')?;
-            self.space();
-        }
-        Ok(())
-    }
-
     /// A member's name and the colon after it.
     fn name(&mut self) -> Result<Cow<'a, str>, NotJson> {
         self.expect(b'"')?;
@@ -252,59 +200,12 @@ impl<'a> Reader<'a> {
         Ok(name)
     }
 
-    fn scalar(&mut self) -> Result<(), NotJson> {
-        match self.peek() {
-            Some(b'"') => {
-                self.at += 1;
-                self.string_end().map(drop)
-            }
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word("true"),
-            Some(b'f') => self.word("false"),
-            Some(b'n') => self.word("null"),
-            _ => Err(NotJson),
-        }
-    }
-
-    fn word(&mut self, word: &str) -> Result<(), NotJson> {
-        if self.rest().starts_with(word.as_bytes()) {
-            self.at += word.len();
-            Ok(())
-        } else {
-            Err(NotJson)
-        }
-    }
-
-    fn number(&mut self) -> Result<(), NotJson> {
-        self.eat(b'-');
-        if !self.eat(b'0') {
-            self.digits()?;
-        }
-        if self.eat(b'.') {
-            self.digits()?;
-        }
-        if matches!(self.peek(), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.peek(), Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    fn digits(&mut self) -> Result<(), NotJson> {
-        let digits = self.rest().iter().take_while(|byte| byte.is_ascii_digit());
-        let count = digits.count();
-        self.at += count;
-        if count == 0 { Err(NotJson) } else { Ok(()) }
-    }
-
     /// The text of a string after its first quote; goes over the last one.
     fn string(&mut self) -> Result<Cow<'a, str>, NotJson> {
         let begin = self.at;
-        let has_escapes = self.string_end()?;
-        let text = self.text.get(begin..self.at - 1).ok_or(NotJson)?;
+        let (end, has_escapes) = string_end(self.text.as_bytes(), begin).ok_or(NotJson)?;
+        self.at = end;
+        let text = self.text.get(begin..end - 1).ok_or(NotJson)?;
         Ok(if has_escapes {
             unescape(text)
         } else {
@@ -312,46 +213,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Goes over the rest of a string; says whether there are escapes in it.
-    fn string_end(&mut self) -> Result<bool, NotJson> {
-        let mut has_escapes = false;
-        loop {
-            self.at += plain(self.rest());
-            match self.next() {
-                Some(b'"') => return Ok(has_escapes),
-                Some(b'\\') => self.escape()?,
-                _ => return Err(NotJson),
-            }
-            has_escapes = true;
-        }
-    }
-
-    /// What comes after a backslash.
-    fn escape(&mut self) -> Result<(), NotJson> {
-        match self.next() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(()),
-            Some(b'u') => {
-                let digits = self.rest().get(..4).ok_or(NotJson)?;
-                self.at += 4;
-                let are_hex = digits.iter().all(u8::is_ascii_hexdigit);
-                if are_hex { Ok(()) } else { Err(NotJson) }
-            }
-            _ => Err(NotJson),
-        }
-    }
-
-    fn rest(&self) -> &'a [u8] {
-        self.text.as_bytes().get(self.at..).unwrap_or_default()
-    }
-
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
     }
 
     fn eat(&mut self, byte: u8) -> bool {
@@ -365,9 +228,165 @@ impl<'a> Reader<'a> {
     }
 
     fn space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
+        self.at = space_end(self.text.as_bytes(), self.at);
+    }
+}
+
+/// Where the value ends that begins at this place, of any kind and without a limit of depth. What follows takes a
+/// place and gives a place, so that the processor keeps it in a register.
+fn value_end(text: &[u8], mut at: usize) -> Option<usize> {
+    let mut open = Open::default();
+    loop {
+        match text.get(at)? {
+            b'"' => (at, _) = string_end(text, at + 1)?,
+            b'-' | b'0'..=b'9' => at = number_end(text, at)?,
+            b'{' => {
+                at = space_end(text, at + 1);
+                if text.get(at) == Some(&b'}') {
+                    at += 1;
+                } else {
+                    open.push(true);
+                    at = name_end(text, at)?;
+                    continue;
+                }
+            }
+            b'[' => {
+                at = space_end(text, at + 1);
+                if text.get(at) == Some(&b']') {
+                    at += 1;
+                } else {
+                    open.push(false);
+                    continue;
+                }
+            }
+            b't' => at = word_end(text, at, b"true")?,
+            b'f' => at = word_end(text, at, b"false")?,
+            b'n' => at = word_end(text, at, b"null")?,
+            _ => return None,
         }
+        // a value has ended here, and perhaps what it stands in
+        loop {
+            let Some(is_object) = open.last() else {
+                return Some(at);
+            };
+            at = space_end(text, at);
+            let next = *text.get(at)?;
+            at += 1;
+            if next == b',' {
+                at = space_end(text, at);
+                if is_object {
+                    at = name_end(text, at)?;
+                }
+                break;
+            }
+            if next != end_of(is_object) {
+                return None;
+            }
+            open.pop();
+        }
+    }
+}
+
+/// Where the value of a member begins, whose name begins here.
+#[inline]
+fn name_end(text: &[u8], at: usize) -> Option<usize> {
+    if text.get(at) != Some(&b'"') {
+        return None;
+    }
+    let (at, _) = string_end(text, at + 1)?;
+    let at = space_end(text, at);
+    if text.get(at) != Some(&b':') {
+        return None;
+    }
+    Some(space_end(text, at + 1))
+}
+
+/// Where white space ends. There is hardly ever any.
+#[inline]
+fn space_end(text: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = text.get(at) {
+        at += 1;
+    }
+    at
+}
+
+fn word_end(text: &[u8], at: usize, word: &[u8]) -> Option<usize> {
+    let is_there = text.get(at..).is_some_and(|rest| rest.starts_with(word));
+    is_there.then_some(at + word.len())
+}
+
+fn number_end(text: &[u8], mut at: usize) -> Option<usize> {
+    at += usize::from(text.get(at) == Some(&b'-'));
+    at = if text.get(at) == Some(&b'0') {
+        at + 1
+    } else {
+        digits_end(text, at)?
+    };
+    if text.get(at) == Some(&b'.') {
+        at = digits_end(text, at + 1)?;
+    }
+    if let Some(b'e' | b'E') = text.get(at) {
+        at += 1;
+        at += usize::from(matches!(text.get(at), Some(b'+' | b'-')));
+        at = digits_end(text, at)?;
+    }
+    Some(at)
+}
+
+/// Where the digits end, of which there is at least one.
+#[inline]
+fn digits_end(text: &[u8], begin: usize) -> Option<usize> {
+    let mut at = begin;
+    // eight together: how many there are is different each time, and a loop's end would not be foreseen
+    while let Some(eight) = text.get(at..).and_then(|rest| rest.first_chunk()) {
+        let digits = digits(*eight);
+        at += digits;
+        if digits < 8 {
+            return (begin < at).then_some(at);
+        }
+    }
+    while text.get(at).is_some_and(u8::is_ascii_digit) {
+        at += 1;
+    }
+    (begin < at).then_some(at)
+}
+
+/// How many of these bytes are digits, up to the first one that is none.
+#[inline]
+fn digits(eight: [u8; 8]) -> usize {
+    // a digit becomes its value: less than ten
+    let values = u64::from_le_bytes(eight) ^ (EACH * 0x30);
+    let from_ten = (values & (EACH * 0x7f)) + EACH * (0x80 - 10);
+    let others = (from_ten | values) & (EACH * 0x80);
+    others.trailing_zeros() as usize / 8
+}
+
+/// Where a string ends of which the first quote comes before this place, its last quote included; and whether there
+/// are escapes in it.
+#[inline]
+fn string_end(text: &[u8], mut at: usize) -> Option<(usize, bool)> {
+    let mut has_escapes = false;
+    loop {
+        at += plain(text.get(at..)?);
+        match text.get(at)? {
+            b'"' => return Some((at + 1, has_escapes)),
+            b'\\' => at = escape_end(text, at + 1)?,
+            _ => return None,
+        }
+        has_escapes = true;
+    }
+}
+
+/// Where an escape ends whose backslash comes before this place.
+fn escape_end(text: &[u8], at: usize) -> Option<usize> {
+    match text.get(at)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 1),
+        b'u' => {
+            let digits = text.get(at + 1..at + 5)?;
+            let are_hex = digits.iter().all(u8::is_ascii_hexdigit);
+            are_hex.then_some(at + 5)
+        }
+        _ => None,
     }
 }
 
@@ -414,25 +433,35 @@ const fn end_of(is_object: bool) -> u8 {
 /// So many bytes of a string are looked at together.
 const TOGETHER: usize = 16;
 
+/// A one in each byte.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
 /// How many bytes of a string come before a quote, a backslash or a control character.
 #[inline]
 fn plain(bytes: &[u8]) -> usize {
     let (chunks, rest) = bytes.as_chunks::<TOGETHER>();
     for (number, chunk) in chunks.iter().enumerate() {
-        if let Some(at) = first_end(chunk) {
-            return number * TOGETHER + at;
+        let [low, high] = [ends_in(chunk.first_chunk()), ends_in(chunk.last_chunk())];
+        if low | high != 0 {
+            let ends = u128::from(low) | u128::from(high) << 64;
+            return number * TOGETHER + ends.trailing_zeros() as usize / 8;
         }
     }
     let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..b' ');
     bytes.len() - rest.len() + rest.iter().position(ends).unwrap_or(rest.len())
 }
 
-/// Where the first of these bytes is. It is written so that the compiler compares all of them at once.
+/// The highest bit of each of these bytes, up to the first one that is set. It is written as arithmetic on all of them, for
+/// whatever asks for one after the other is not compiled to instructions that take all at once.
 #[inline]
-fn first_end(chunk: &[u8; TOGETHER]) -> Option<usize> {
-    let ends = chunk.map(|byte| u8::from(byte == b'"' || byte == b'\\' || byte < b' '));
-    let ends = u128::from_le_bytes(ends);
-    (ends != 0).then(|| ends.trailing_zeros() as usize / 8)
+fn ends_in(eight: Option<&[u8; 8]>) -> u64 {
+    let eight = eight.map_or(0, |eight| u64::from_le_bytes(*eight));
+    // a borrow comes only from a byte that is one of these, and goes to those after it
+    let is_zero = |each: u64| each.wrapping_sub(EACH) & !each;
+    let is_control = eight.wrapping_sub(EACH * 0x20) & !eight;
+    let quotes = is_zero(eight ^ (EACH * 0x22));
+    let backslashes = is_zero(eight ^ (EACH * 0x5c));
+    (is_control | quotes | backslashes) & (EACH * 0x80)
 }
 
 /// A value as a cell: the text of a string, the digits of a number, `true`, `false`; empty for
@@ -471,6 +500,29 @@ mod tests {
             ("{}", ""),
         ] {
             assert_eq!(cell(json), text, "{json}");
+        }
+    }
+
+    #[test]
+    fn every_byte_is_found_at_every_place_whatever_is_around_it() {
+        // neighbours whose differences to what is looked for borrow or carry
+        for other in [
+            b'a', b'!', b'#', b'[', b']', b' ', b'/', b':', 0x7f, 0x80, 0xff, b'0', b'9',
+        ] {
+            for byte in 0..=255_u8 {
+                for len in [1, 8, 15, 16, 17, 40] {
+                    for at in 0..len {
+                        let mut text = vec![other; len];
+                        text[at] = byte;
+                        let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..b' ');
+                        let expected = text.iter().position(ends).unwrap_or(len);
+                        assert_eq!(plain(&text), expected, "{text:?}");
+                        let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                        let expected = (0 < digits).then_some(digits);
+                        assert_eq!(digits_end(&text, 0), expected, "{text:?}");
+                    }
+                }
+            }
         }
     }
 

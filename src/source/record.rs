@@ -100,6 +100,9 @@ pub trait Records<'l> {
     /// Reads a line, which was received then, if that is known.
     fn read(&mut self, line: &'l [u8], retrieved_at: Option<UtcMs>) -> Result<usize, Rejected>;
 
+    /// Makes room for about so many more.
+    fn make_room(&mut self, _records: usize) {}
+
     /// What orders and places a record.
     fn placed(&self, record: usize) -> &Placed;
 

@@ -27,7 +27,7 @@ use super::{
     manifest::{MANIFEST_BYTES_MAX, Manifest, Output},
     posts::read::{self, Wanted},
     redactions::{Redactions, RedactionsError},
-    xz,
+    xz::{self, Written},
 };
 use crate::{
     period::Hour,
@@ -41,16 +41,28 @@ use crate::{
 /// A manifest, and its bytes.
 pub type ManifestBytes = (Manifest, Vec<u8>);
 
+/// A data file that was read back, and is what was written.
+#[derive(Debug)]
+pub struct ReadBack(Output);
+
+impl ReadBack {
+    /// What is in it.
+    pub fn output(&self) -> &Output {
+        &self.0
+    }
+}
+
 /// Where revisions are committed.
 pub trait Commits {
     /// Whether somebody else has committed a revision that this vault does not have yet.
     fn is_taken(&self, hour: Hour, revision: u64) -> Result<bool, CommitError>;
 
-    /// Commits the revision whose data lies aside.
+    /// Commits the revision whose data lies aside; files that were read back already are not read again.
     fn commit(
         &self,
         place: &HourOfVault<'_>,
         manifest: &Manifest,
+        read_back: &[ReadBack],
         ledger: &mut Ledger,
     ) -> Result<(), CommitError>;
 
@@ -81,9 +93,11 @@ impl Commits for Here {
         &self,
         place: &HourOfVault<'_>,
         manifest: &Manifest,
+        read_back: &[ReadBack],
         ledger: &mut Ledger,
     ) -> Result<(), CommitError> {
-        place.commit(manifest, ledger)
+        place.check(manifest, read_back)?;
+        place.take(manifest, &manifest.to_json(), ledger)
     }
 
     fn is_in_place(&self) -> bool {
@@ -148,14 +162,23 @@ impl HourOfVault<'_> {
         layout::aside(&self.folder().join(name), revision)
     }
 
-    /// Commits the revision whose data lies aside, and brings it into place.
-    pub fn commit(&self, manifest: &Manifest, ledger: &mut Ledger) -> Result<(), CommitError> {
-        self.check(manifest)?;
-        self.take(manifest, &manifest.to_json(), ledger)
+    /// Reads a data file of a revision back that was written and synced: often others are still being written then.
+    pub fn read_back(&self, written: &Written, revision: u64) -> Result<ReadBack, CommitError> {
+        let output = &written.output;
+        let path = self.aside_of(&output.name, revision);
+        if !xz::reads_back(self.disk, &path, written).at(&path)? {
+            // its SHA-256 decides, and is told
+            self.check_written(output, revision)?;
+        }
+        Ok(ReadBack(output.clone()))
     }
 
     /// Whether the files aside are what was written, and nothing foreign is in their way.
-    pub(super) fn check(&self, manifest: &Manifest) -> Result<(), CommitError> {
+    pub(super) fn check(
+        &self,
+        manifest: &Manifest,
+        read_back: &[ReadBack],
+    ) -> Result<(), CommitError> {
         let revision = manifest.history.revision;
         assert!(
             manifest.balances(),
@@ -169,7 +192,8 @@ impl HourOfVault<'_> {
         // each by a thread of its own: there are few, and the largest of them takes longest
         let checks: Vec<Result<(), CommitError>> = std::thread::scope(|scope| {
             let check = |output| scope.spawn(move || self.check_written(output, revision));
-            let checks: Vec<_> = manifest.outputs.iter().map(check).collect();
+            let is_new = |output: &&Output| !read_back.iter().any(|ReadBack(done)| done == *output);
+            let checks: Vec<_> = manifest.outputs.iter().filter(is_new).map(check).collect();
             let checks = checks.into_iter().map(ScopedJoinHandle::join);
             checks
                 .map(|check| check.unwrap_or_else(|why| resume_unwind(why)))
@@ -209,7 +233,7 @@ impl HourOfVault<'_> {
             read::read_through(self.disk, &path, Wanted::Only(&["id"]), |_| Ok(()))
         } else {
             let header = kind.map_or(0, FileKind::header_lines);
-            xz::read_back(self.disk, &path, header)
+            xz::read_through(self.disk, &path, header, |_| Ok(()))
         };
         let found = found.at(&path)?;
         let found = Output {

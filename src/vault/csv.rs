@@ -24,18 +24,17 @@ pub fn push_row(to: &mut Vec<u8>, fields: impl IntoIterator<Item = impl AsRef<st
 /// Appends one field.
 pub fn push_field(to: &mut Vec<u8>, field: &str) {
     let mut rest = field.as_bytes();
-    // nearly all fields are copied as they are: nothing but a table decides about each of their bytes
-    let care = rest.iter().fold(0, |care, &byte| care | care_of(byte));
-    if care == 0 {
+    // nearly all fields are copied as they are
+    let Some(first_of_either) = first(rest, |eight| quoted(eight) | special(eight)) else {
         to.extend_from_slice(rest);
         return;
-    }
-    let quoted = care & QUOTED != 0;
-    if quoted {
+    };
+    let is_quoted = first(rest.get(first_of_either..).unwrap_or_default(), quoted).is_some();
+    if is_quoted {
         to.push(b'"');
     }
     // what is not special is copied in one go
-    while let Some(at) = rest.iter().position(|&byte| care_of(byte) & SPECIAL != 0) {
+    while let Some(at) = first(rest, special) {
         let (plain, special) = rest.split_at(at);
         to.extend_from_slice(plain);
         let (shown, len) = replaced(special);
@@ -43,7 +42,7 @@ pub fn push_field(to: &mut Vec<u8>, field: &str) {
         rest = special.get(len..).unwrap_or_default();
     }
     to.extend_from_slice(rest);
-    if quoted {
+    if is_quoted {
         to.push(b'"');
     }
 }
@@ -61,34 +60,47 @@ fn replaced(text: &[u8]) -> (&[u8], usize) {
     }
 }
 
-/// A field with such a byte is quoted.
-const QUOTED: u8 = 1;
+/// A one in each of eight bytes.
+const EACH: u64 = 0x0101_0101_0101_0101;
 
-/// A byte that begins something that is changed in a row.
-const SPECIAL: u8 = 2;
+/// Eight bytes that ask for nothing.
+const PLAIN: u64 = EACH * b'0' as u64;
 
-fn care_of(byte: u8) -> u8 {
-    CARE.get(usize::from(byte)).copied().unwrap_or(0)
+/// Sets the highest bit of each of eight bytes that is zero. A borrow comes only from one that is, and goes to those after
+/// it: up to the first one, the bits are right.
+const fn zeros(eight: u64) -> u64 {
+    eight.wrapping_sub(EACH) & !eight
 }
 
-/// What each byte asks for. U+0085, U+2028 and U+2029 begin with the last two, as do other
-/// characters.
-const CARE: [u8; 256] = {
-    let mut care = [0; 256];
-    care[b',' as usize] = QUOTED;
-    care[b'"' as usize] = QUOTED | SPECIAL;
-    care[b'\0' as usize] = SPECIAL;
-    care[0xa] = SPECIAL;
-    care[0xb] = SPECIAL;
-    care[0xc] = SPECIAL;
-    care[0xd] = SPECIAL;
-    care[0x1c] = SPECIAL;
-    care[0x1d] = SPECIAL;
-    care[0x1e] = SPECIAL;
-    care[0xc2] = SPECIAL;
-    care[0xe2] = SPECIAL;
-    care
-};
+/// Of eight bytes, those for which a field is quoted: a comma, a quote.
+const fn quoted(eight: u64) -> u64 {
+    zeros(eight ^ (EACH * 0x2c)) | zeros(eight ^ (EACH * 0x22))
+}
+
+/// Of eight bytes, those that may begin something that is changed in a row: a quote, what is less than a space, and 0xc2
+/// and 0xe2, with which U+0085, U+2028 and U+2029 begin, as do other characters.
+const fn special(eight: u64) -> u64 {
+    let controls = eight.wrapping_sub(EACH * 0x20) & !eight;
+    controls | zeros(eight ^ (EACH * 0x22)) | zeros((eight & (EACH * 0xdf)) ^ (EACH * 0xc2))
+}
+
+/// Where the first byte is whose highest bit `of` sets. Eight are looked at together.
+#[inline]
+fn first(bytes: &[u8], of: impl Fn(u64) -> u64) -> Option<usize> {
+    let (chunks, rest) = bytes.as_chunks();
+    let found = |eight: u64| {
+        let bits = of(eight) & (EACH * 0x80);
+        (bits != 0).then(|| bits.trailing_zeros() as usize / 8)
+    };
+    for (number, chunk) in chunks.iter().enumerate() {
+        if let Some(at) = found(u64::from_le_bytes(*chunk)) {
+            return Some(number * 8 + at);
+        }
+    }
+    let last = rest.iter().rev();
+    let last = last.fold(PLAIN, |eight, byte| eight << 8 | u64::from(*byte));
+    found(last).map(|at| chunks.len() * 8 + at)
+}
 
 /// The fields of a row without its LF; `None` if it is not one that [`push_row`] writes.
 pub fn fields(row: &[u8]) -> Option<Vec<String>> {
@@ -169,6 +181,29 @@ mod tests {
             assert_eq!(is_kept, !ends.replace('\n', "").contains(c), "{c:?}");
             let read = fields(format!("a{c}b").as_bytes());
             assert_eq!(read.is_some(), !ends.contains(c), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn a_field_is_quoted_and_changed_wherever_it_asks_for_that() {
+        for len in [1, 7, 15, 16, 17, 31, 33, 50] {
+            for at in 0..len {
+                for (put, quoted, shown) in [
+                    (",", true, ","),
+                    ("\"", true, "\"\""),
+                    ("\n", false, " "),
+                    ("\u{2028}", false, " "),
+                    ("\u{1}", false, "\u{1}"),
+                    ("\u{e9}", false, "\u{e9}"),
+                ] {
+                    let (before, after) = ("x".repeat(at), "y".repeat(len - at - 1));
+                    let quote = if quoted { "\"" } else { "" };
+                    check_row(
+                        &[&format!("{before}{put}{after}")],
+                        &format!("{quote}{before}{shown}{after}{quote}"),
+                    );
+                }
+            }
         }
     }
 

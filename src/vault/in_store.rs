@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    commit::{Commits, HourOfVault},
+    commit::{Commits, HourOfVault, ReadBack},
     commit_error::{CommitError, InStoreError},
     identity::Identity,
     layout::{self, FileKind},
@@ -618,9 +618,10 @@ impl Commits for InStore<'_> {
         &self,
         place: &HourOfVault<'_>,
         manifest: &Manifest,
+        read_back: &[ReadBack],
         _ledger: &mut Ledger,
     ) -> Result<(), CommitError> {
-        place.check(manifest)?;
+        place.check(manifest, read_back)?;
         let (hour, revision) = (manifest.hour, manifest.history.revision);
         let is_ours = self.put(place, manifest);
         let is_ours = is_ours.map_err(|why| CommitError::InStore(Box::new(why)))?;

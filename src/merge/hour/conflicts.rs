@@ -156,7 +156,7 @@ impl HourContext<'_> {
         }
         let mut data_file = self.data_file(place, FileKind::Conflicts, due)?;
         data_file.write(&text)?;
-        Ok((Some(data_file.finish(due.hour)?), counted))
+        Ok((Some(data_file.finish(due.hour)?.output), counted))
     }
 }
 

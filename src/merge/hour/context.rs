@@ -12,8 +12,7 @@ use crate::{
         commit::{Commits, HourOfVault},
         deleted::Deleted,
         layout::FileKind,
-        manifest::Output,
-        xz::{Compress, XzWriter},
+        xz::{Compress, Written, XzWriter},
     },
     world::error_at::At as _,
 };
@@ -57,7 +56,7 @@ impl DataFile {
         Ok(self.file.write_all(text).at(&self.path)?)
     }
 
-    pub(super) fn finish(self, hour: Hour) -> Result<Output, HourError> {
+    pub(super) fn finish(self, hour: Hour) -> Result<Written, HourError> {
         let (name, header) = (self.kind.name(hour), self.kind.header_lines());
         Ok(self.file.finish(name, header).at(&self.path)?)
     }

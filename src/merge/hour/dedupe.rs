@@ -125,14 +125,7 @@ pub fn dedupe<'a>(
     records: &mut dyn Records<'a>,
     mut keep: impl FnMut(&mut dyn Records<'a>, &Copy<'a>, &[Copy<'a>], bool),
 ) -> Tally {
-    copies.sort_by(|a, b| {
-        let order = |copy: &Copy<'_>| records.placed(copy.record).order();
-        let arrival = |copy: &Copy<'_>| (copy.retrieved_at, copy.server);
-        let by_order = order(a).cmp(&order(b));
-        by_order
-            .then_with(|| arrival(a).cmp(&arrival(b)))
-            .then_with(|| a.bytes().cmp(b.bytes()))
-    });
+    sort(&mut copies, records);
     let mut tally = Tally::new(made.part_of);
     let mut rest = copies.as_slice();
     while let Some(first) = rest.first() {
@@ -162,6 +155,25 @@ pub fn dedupe<'a>(
         keep(records, first, group, is_held);
     }
     tally
+}
+
+/// Puts copies in the order of their records; of each record in that in which they count.
+fn sort(copies: &mut [Copy<'_>], records: &dyn Records<'_>) {
+    let arrival = |copy: &Copy<'_>| (copy.retrieved_at, copy.server);
+    // what decides nearly always is looked up once for each
+    copies.sort_by_cached_key(|copy| {
+        let (at, key) = records.placed(copy.record).order();
+        (at, key.clone(), arrival(copy))
+    });
+    let is_tie = |a: &Copy<'_>, b: &Copy<'_>| {
+        let order = |copy: &Copy<'_>| records.placed(copy.record).order();
+        arrival(a) == arrival(b) && order(a) == order(b)
+    };
+    for tied in copies.chunk_by_mut(is_tie) {
+        if 1 < tied.len() {
+            tied.sort_by(|a, b| a.bytes().cmp(b.bytes()));
+        }
+    }
 }
 
 impl Tally {

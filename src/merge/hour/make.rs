@@ -31,7 +31,7 @@ use crate::{
     segment::name::{Leg, RunId},
     source::Placed,
     vault::{
-        commit::HourOfVault,
+        commit::{HourOfVault, ReadBack},
         layout::{self, FileKind},
         ledger::Ledger,
         manifest::{Conflicts, Manifest, Output},
@@ -39,6 +39,7 @@ use crate::{
             self,
             write::{KEY_EVENTS, ParquetWriter},
         },
+        xz,
     },
     world::{disk::Disk, error_at::At as _},
 };
@@ -83,6 +84,7 @@ struct Written {
     tally: Tally,
     rejected: RejectedLines,
     outputs: Vec<Output>,
+    read_back: Vec<ReadBack>,
     out: Out,
 }
 
@@ -175,7 +177,8 @@ impl HourContext<'_> {
                 deleted: total.deleted,
             });
         }
-        self.commits.commit(place, &manifest, ledger)?;
+        self.commits
+            .commit(place, &manifest, &written.read_back, ledger)?;
         window::heed(place, &manifest);
         Ok(manifest)
     }
@@ -297,15 +300,16 @@ impl HourContext<'_> {
             let path = self.former_path(due.hour);
             disk.remove(&path).at(&path)?;
         }
-        let mut outputs = finish_ids(lists.held, lists.ids, due.hour)?;
-        outputs.extend(self.finish_tables(place, due, lists.table, users)?);
+        let files = lists.held.into_iter().chain([lists.ids, lists.table]);
+        let read_back = self.finish_files(place, due, files, users)?;
+        let mut outputs: Vec<Output> = read_back.iter().map(|of| of.output().clone()).collect();
         if let Some((path, mut posts)) = posts {
             posts.tell(KEY_EVENTS, all.to_text().at(&path)?);
             let name = FileKind::Posts.name(due.hour);
             outputs.push(posts.finish(name).at(&path)?);
         }
         if let Some(deletions) = lists.deletions {
-            outputs.push(deletions.finish(due.hour)?);
+            outputs.push(deletions.finish(due.hour)?.output);
         }
         let (rejected, output) =
             self.write_rejected(place, due, (servers, segments), (&mut out, &mut tally))?;
@@ -318,6 +322,7 @@ impl HourContext<'_> {
             tally,
             rejected,
             outputs,
+            read_back,
             out,
         })
     }
@@ -339,20 +344,29 @@ impl HourContext<'_> {
         })
     }
 
-    /// The end of one file does not keep all cores busy, so the next one is made at the same time.
-    fn finish_tables(
+    /// The end of one file does not keep all cores busy, so all are ended at the same time, and that of the authors is
+    /// made meanwhile. Each is read back as soon as it is durable.
+    fn finish_files(
         &self,
         place: &HourOfVault<'_>,
         due: &Due,
-        table: DataFile,
+        files: impl Iterator<Item = DataFile>,
         users: Users<'_>,
-    ) -> Result<[Output; 2], HourError> {
-        let (table, users) = std::thread::scope(|scope| {
-            let table = scope.spawn(|| table.finish(due.hour));
-            let users = self.write_users(place, due, users);
-            (table.join().unwrap_or_else(|why| resume_unwind(why)), users)
-        });
-        Ok([table?, users?])
+    ) -> Result<Vec<ReadBack>, HourError> {
+        let read_back = |written: Result<xz::Written, HourError>| {
+            Ok::<_, HourError>(place.read_back(&written?, due.history.revision)?)
+        };
+        std::thread::scope(|scope| {
+            let finish = |file: DataFile| scope.spawn(move || read_back(file.finish(due.hour)));
+            let files: Vec<_> = files.map(finish).collect();
+            let users = read_back(self.write_users(place, due, users));
+            let files = files
+                .into_iter()
+                .map(|file| file.join().unwrap_or_else(|why| resume_unwind(why)));
+            // all threads end before the first error is given
+            let all: Vec<_> = files.chain([users]).collect();
+            all.into_iter().collect()
+        })
     }
 
     fn write_users(
@@ -360,7 +374,7 @@ impl HourContext<'_> {
         place: &HourOfVault<'_>,
         due: &Due,
         users: Users<'_>,
-    ) -> Result<Output, HourError> {
+    ) -> Result<xz::Written, HourError> {
         let mut data_file = self.data_file(place, FileKind::Users, due)?;
         data_file.write(self.source().authors().header().as_bytes())?;
         let path = data_file.path.clone();
@@ -380,11 +394,6 @@ impl HourContext<'_> {
         data_file.write(&rows)?;
         data_file.finish(due.hour)
     }
-}
-
-fn finish_ids(held: Option<DataFile>, ids: DataFile, hour: Hour) -> Result<Vec<Output>, HourError> {
-    let held = held.map(|held| held.finish(hour)).transpose()?;
-    Ok(held.into_iter().chain([ids.finish(hour)?]).collect())
 }
 
 /// Units come in ascending order, and so do the records within.

@@ -163,10 +163,10 @@ impl HourContext<'_> {
             let deleted = self.rejected_of((segment, input), since, &mut write)?;
             tally.add_deleted(segment.server, deleted);
         }
-        let output = data_file
+        let written = data_file
             .map(|data_file| data_file.finish(due.hour))
             .transpose()?;
-        Ok((counts, output))
+        Ok((counts, written.map(|written| written.output)))
     }
 
     /// Takes the lines of a segment that are not posts, without those of deleted records, and returns their number.

@@ -41,7 +41,7 @@ pub struct Merged {
     /// What its records have to do with what accounts are called, in their order.
     pub named: Vec<Named>,
     /// Its authors.
-    pub users: users::Rows,
+    pub users: users::Sorted,
     /// What it says about the servers.
     pub tally: Tally,
 }
@@ -52,21 +52,28 @@ pub fn merge(segments: &[Segment], made: &Made<'_>, unit: &Unit, text: &Text) ->
     for (of, stored) in text.lines() {
         lines.extend(segments.get(of).map(|segment| Line::new(segment, stored)));
     }
-    let received = lines.iter().map(|line: &Line<'_>| line.stored.len());
-    let kept = received.sum::<usize>() / made.copies().max(1);
+    let copies = made.copies().max(1);
     // servers lack some of what the others have
-    let for_bytes = kept + kept / 8;
+    let with_more = |of: usize| of + of / 8;
+    let received = lines.iter().map(|line: &Line<'_>| line.stored.len());
+    let kept = received.sum::<usize>() / copies;
     let mut records = made.source.records(made.columns.is_some());
+    records.make_room(with_more(lines.len() / copies));
     let mut copies = read(lines, &mut *records);
     copies.retain(|copy| unit.time.contains(records.placed(copy.record).at));
-    let rows = made.columns.map(|schema| Rows::of_bytes(schema, for_bytes));
+    let rows = made
+        .columns
+        .map(|schema| Rows::of_bytes(schema, with_more(kept)));
     flatten_all(copies, &mut *records, rows, kept, made)
 }
 
+/// So many bytes of a line are looked at to bring its copies together. The ids of a post are among them.
+const MARKED_BYTES: usize = 256;
+
 /// A line before it is read.
 struct Line<'a> {
-    /// CRC-32 of what was received: brings copies together, proves nothing.
-    crc32: u32,
+    /// CRC-32 of the begin of what was received, and how long that is: brings copies together, proves nothing.
+    mark: (u32, usize),
     server: usize,
     lag_ms: i64,
     stored: &'a [u8],
@@ -79,11 +86,9 @@ impl<'a> Line<'a> {
     fn new(segment: &Segment, stored: &'a [u8]) -> Self {
         let former = segment.is_former.then(|| former::facts(stored)).flatten();
         let cut = line::cut(stored);
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(cut.before);
-        crc.update(cut.after);
+        let begin = cut.before.get(..MARKED_BYTES).unwrap_or(cut.before);
         Self {
-            crc32: crc.finalize(),
+            mark: (crc32fast::hash(begin), cut.before.len() + cut.after.len()),
             server: former.as_ref().map_or(segment.server, |facts| facts.server),
             lag_ms: segment.lag_ms,
             stored,
@@ -114,7 +119,7 @@ impl<'a> Line<'a> {
 /// came first, which is the only one that may be kept, is read. A line that is no record is left out:
 /// the index has counted it as one, so the books will not balance.
 fn read<'l>(mut lines: Vec<Line<'l>>, records: &mut dyn Records<'l>) -> Vec<Copy<'l>> {
-    lines.sort_unstable_by_key(|line| (line.crc32, line.retrieved_at(), line.server));
+    lines.sort_by_cached_key(|line| (line.mark, line.retrieved_at(), line.server));
     let mut copies = Vec::with_capacity(lines.len());
     for same in lines.chunk_by(Line::is_same_as) {
         let Some(first) = same.first() else { continue };
@@ -150,11 +155,12 @@ fn flatten_all<'l>(
         held: Vec::new(),
         posts: Ok(Vec::new()),
         named: Vec::new(),
-        users: users::Rows::new(made.source.join()),
+        users: users::Sorted::default(),
         tally: Tally::default(),
     };
+    let mut users = users::Rows::new(made.source.join());
     merged.tally = dedupe(copies, made, records, |records, copy, group, is_held| {
-        merged.take(records, copy.record, is_held);
+        merged.take(records, copy.record, is_held, &mut users);
         if let Some(made_rows) = &mut rows
             && let Err(why) = push_row(made_rows, records, copy, group, made)
         {
@@ -165,6 +171,7 @@ fn flatten_all<'l>(
     if let Some(rows) = rows {
         merged.posts = rows.finish(records);
     }
+    merged.users = users.sorted();
     merged
 }
 
@@ -208,7 +215,13 @@ fn push_row(
 
 impl Merged {
     /// Takes the copy that counts into the lists and tables.
-    fn take(&mut self, records: &dyn Records<'_>, record: usize, is_held: bool) {
+    fn take(
+        &mut self,
+        records: &dyn Records<'_>,
+        record: usize,
+        is_held: bool,
+        users: &mut users::Rows,
+    ) {
         let list = if is_held {
             &mut self.held
         } else {
@@ -247,6 +260,6 @@ impl Merged {
             key: placed.key.clone(),
         };
         let write = |to: &mut Vec<u8>| csv::push_row(to, records.author_row(record));
-        self.users.put(author, rank, write);
+        users.put(author, rank, write);
     }
 }

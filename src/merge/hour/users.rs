@@ -1,13 +1,14 @@
 //! One row of each author, with bounded memory: the latest, or one that is made of all.
 //!
-//! Rows are collected by author; beyond a limit they go to the disk as a sorted run, and in the end
-//! all runs are put together. Which row counts: that of the last record that came with an
+//! Each unit sorts its rows; beyond a limit those of several units go to the disk as one sorted run, and in the end
+//! all are put together. Which row counts: that of the last record that came with an
 //! author object; a row without one only if none did. Where the source says how rows are joined, all of an author's
 //! become one, in the order of their records. Output is ascending by the author's key.
 
 use std::{
+    borrow::Cow,
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, hash_map::Entry},
+    collections::BinaryHeap,
     io::{self, BufReader, BufWriter, Write as _},
     path::{Path, PathBuf},
 };
@@ -25,8 +26,8 @@ const HELD_BYTES_MAX: usize = 20 << 20;
 /// Bytes of a sorted run that are read or written at a time.
 const SPILL_BUFFER_BYTES: usize = 64 * 1024;
 
-/// What a row costs beside its text.
-const ROW_OVERHEAD_BYTES: usize = 120;
+/// What a row costs beside its text: itself, and its place in the order in which rows are given.
+const ROW_OVERHEAD_BYTES: usize = size_of::<Held>() + size_of::<Placed<'static>>();
 
 /// A candidate for an author's row. The one that counts is the greatest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,22 +40,27 @@ pub struct Rank {
     pub key: Key,
 }
 
-/// Rows of authors, one of each. Their text lies together: there are too many to
+/// Rows of authors in any order. Their text lies together: there are too many to
 /// have each in a place of its own.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Rows {
     join: Option<Join>,
-    by_author: HashMap<Key, Held>,
+    held: Vec<Held>,
     text: Vec<u8>,
 }
 
-/// Where a row's text is.
+/// A row, and where its text is.
 #[derive(Debug)]
 struct Held {
+    author: Key,
     rank: Rank,
     begin: usize,
     len: usize,
 }
+
+/// Rows in the order of their authors, one of each.
+#[derive(Debug, Default)]
+pub struct Sorted(Rows);
 
 /// Makes one row of two, the first of earlier records; both are finished lines of the CSV file.
 fn joined(join: Join, earlier: &[u8], later: &[u8]) -> Vec<u8> {
@@ -70,53 +76,119 @@ impl Rows {
     pub fn new(join: Option<Join>) -> Self {
         Self {
             join,
-            by_author: HashMap::new(),
+            held: Vec::new(),
             text: Vec::new(),
         }
     }
 
-    /// Takes a row in, if it counts rather than the one that is there, or is joined with it. `write` appends the
-    /// finished line of the CSV file, with its LF.
-    pub fn put(&mut self, author: Key, mut rank: Rank, write: impl FnOnce(&mut Vec<u8>)) {
-        let place = match self.by_author.entry(author) {
-            Entry::Occupied(place) if self.join.is_none() && rank <= place.get().rank => return,
-            place => place,
-        };
+    /// Takes a row in. `write` appends the finished line of the CSV file, with its LF.
+    pub fn put(&mut self, author: Key, rank: Rank, write: impl FnOnce(&mut Vec<u8>)) {
         let begin = self.text.len();
         write(&mut self.text);
-        if let (Some(join), Entry::Occupied(place)) = (self.join, &place) {
-            let held = place.get();
-            let there = self.text.get(held.begin..held.begin + held.len);
-            let [there, new] = [there, self.text.get(begin..)].map(Option::unwrap_or_default);
-            let row = if held.rank < rank {
-                joined(join, there, new)
-            } else {
-                joined(join, new, there)
-            };
-            rank = rank.max(held.rank.clone());
-            self.text.truncate(begin);
-            self.text.extend_from_slice(&row);
-        }
         let len = self.text.len() - begin;
-        place.insert_entry(Held { rank, begin, len });
+        self.held.push(Held {
+            author,
+            rank,
+            begin,
+            len,
+        });
     }
 
-    /// The memory that they take; the text of replaced rows is held too.
-    fn bytes(&self) -> usize {
-        self.text.len() + self.by_author.len() * ROW_OVERHEAD_BYTES
+    /// One row of each author, in their order. It takes no more memory than these rows need.
+    pub fn sorted(mut self) -> Sorted {
+        // the greatest of an author comes first
+        self.held
+            .sort_by(|a, b| (&a.author, &b.rank).cmp(&(&b.author, &a.rank)));
+        let mut sorted = Self {
+            join: self.join,
+            held: Vec::with_capacity(self.held.len()),
+            text: Vec::with_capacity(self.text.len()),
+        };
+        let mut one = One::new(self.join);
+        let mut first = None;
+        let mut put = |first: &mut Option<(Key, Rank)>, row: &[u8]| {
+            if let Some((author, rank)) = first.take() {
+                sorted.put(author, rank, |to| to.extend_from_slice(row));
+            }
+        };
+        for held in &self.held {
+            let text = Cow::Borrowed(self.text_of(held));
+            if let Some(row) = one.take(&held.author, text) {
+                put(&mut first, &row);
+            }
+            first.get_or_insert_with(|| (held.author.clone(), held.rank.clone()));
+        }
+        if let Some(row) = one.end() {
+            put(&mut first, &row);
+        }
+        Sorted(sorted)
     }
 
     fn text_of(&self, held: &Held) -> &[u8] {
         let text = self.text.get(held.begin..held.begin + held.len);
         text.unwrap_or_default()
     }
+}
 
-    /// In the order of the authors.
-    fn iter(&self) -> impl Iterator<Item = (&Key, &Rank, &[u8])> {
-        let mut rows: Vec<_> = self.by_author.iter().collect();
-        rows.sort_unstable_by_key(|(author, _)| *author);
-        rows.into_iter()
-            .map(|(author, held)| (author, &held.rank, self.text_of(held)))
+impl Sorted {
+    /// The memory that they take.
+    fn bytes(&self) -> usize {
+        self.0.text.len() + self.0.held.len() * ROW_OVERHEAD_BYTES
+    }
+}
+
+/// Makes one row of those of an author, which come one after the other, the greatest first.
+struct One<'a> {
+    join: Option<Join>,
+    last: Option<(Key, Cow<'a, [u8]>)>,
+}
+
+impl<'a> One<'a> {
+    fn new(join: Option<Join>) -> Self {
+        Self { join, last: None }
+    }
+
+    /// Takes a row in, and gives that of the author before if this is another one.
+    fn take(&mut self, author: &Key, row: Cow<'a, [u8]>) -> Option<Cow<'a, [u8]>> {
+        match &mut self.last {
+            Some((of, last)) if of == author => {
+                if let Some(join) = self.join {
+                    *last = joined(join, &row, last).into();
+                }
+                None
+            }
+            _ => self.last.replace((author.clone(), row)).map(|(_, row)| row),
+        }
+    }
+
+    fn end(self) -> Option<Cow<'a, [u8]>> {
+        self.last.map(|(_, row)| row)
+    }
+}
+
+/// A row that is held, with its text, behind what its author's key begins with.
+type Placed<'a> = (u64, &'a Held, &'a [u8]);
+
+/// Rows that are held, in the order of their authors, of each the greatest first.
+fn in_order(held: &[Sorted]) -> Vec<Placed<'_>> {
+    let mut rows = Vec::with_capacity(held.iter().map(|sorted| sorted.0.held.len()).sum());
+    for Sorted(of) in held {
+        let placed = of.held.iter();
+        rows.extend(placed.map(|row| (leading(&row.author), row, of.text_of(row))));
+    }
+    // nearly all authors differ in what is compared first, for which no row is looked at
+    rows.sort_by(|(a, row, _): &Placed<'_>, (b, other, _)| {
+        let by_row = || (&row.author, &other.rank).cmp(&(&other.author, &row.rank));
+        a.cmp(b).then_with(by_row)
+    });
+    rows
+}
+
+/// Ascends as keys do, but not all keys differ in it.
+fn leading(key: &Key) -> u64 {
+    match key {
+        Key::Number(number) => *number,
+        Key::Text(_) => u64::MAX,
     }
 }
 
@@ -125,7 +197,9 @@ pub struct Users<'a> {
     disk: &'a dyn Disk,
     /// Where sorted runs go.
     scratch: PathBuf,
-    held: Rows,
+    join: Option<Join>,
+    held: Vec<Sorted>,
+    held_bytes: usize,
     held_bytes_max: usize,
     runs: Vec<PathBuf>,
 }
@@ -136,23 +210,19 @@ impl<'a> Users<'a> {
         Self {
             disk,
             scratch: scratch.to_owned(),
-            held: Rows::new(join),
+            join,
+            held: Vec::new(),
+            held_bytes: 0,
             held_bytes_max: HELD_BYTES_MAX,
             runs: Vec::new(),
         }
     }
 
     /// Takes the rows of a unit in.
-    pub fn take(&mut self, rows: Rows) -> io::Result<()> {
-        let Rows {
-            by_author, text, ..
-        } = rows;
-        for (author, held) in by_author {
-            let text = text.get(held.begin..held.begin + held.len);
-            let write = |to: &mut Vec<u8>| to.extend_from_slice(text.unwrap_or_default());
-            self.held.put(author, held.rank, write);
-        }
-        if self.held_bytes_max < self.held.bytes() {
+    pub fn take(&mut self, rows: Sorted) -> io::Result<()> {
+        self.held_bytes += rows.bytes();
+        self.held.push(rows);
+        if self.held_bytes_max < self.held_bytes {
             self.spill()
         } else {
             Ok(())
@@ -164,31 +234,40 @@ impl<'a> Users<'a> {
         let path = self.scratch.join(format!("users_{:04}", self.runs.len()));
         let file = disk::create_anew(self.disk, &path)?;
         let mut file = BufWriter::with_capacity(SPILL_BUFFER_BYTES, file);
-        for (author, rank, text) in self.held.iter() {
-            write_row(&mut file, author, rank, text)?;
+        for (_, row, text) in in_order(&self.held) {
+            write_row(&mut file, &row.author, &row.rank, text)?;
         }
         file.flush()?;
-        self.held = Rows::new(self.held.join);
+        self.held = Vec::new();
+        self.held_bytes = 0;
         self.runs.push(path);
         Ok(())
     }
 
     /// Gives every author's row, in order, and removes what was on the disk.
     pub fn finish(self, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut one = One::new(self.join);
+        let mut give = |row: Option<Cow<'_, [u8]>>| row.map_or(Ok(()), |row| each(&row));
         if self.runs.is_empty() {
-            return self.held.iter().try_for_each(|(_, _, text)| each(text));
+            for (_, row, text) in in_order(&self.held) {
+                give(one.take(&row.author, text.into()))?;
+            }
+            return give(one.end());
         }
-        let mut sources: Vec<Sorted<'_>> = Vec::new();
+        let mut sources: Vec<Source<'_>> = Vec::new();
         for path in &self.runs {
             let file = BufReader::with_capacity(SPILL_BUFFER_BYTES, self.disk.open(path)?);
-            sources.push(Box::new(Spilled(file)));
+            let owned = |(author, rank, text)| (author, rank, Cow::Owned(text));
+            sources.push(Box::new(Spilled(file).map(move |row| row.map(owned))));
         }
-        let held = self.held.iter();
-        let held =
-            held.map(|(author, rank, text)| Ok((author.clone(), rank.clone(), text.to_owned())));
+        let held = in_order(&self.held).into_iter();
+        let held = held.map(|(_, row, text)| {
+            let (author, rank) = (row.author.clone(), row.rank.clone());
+            Ok((author, rank, Cow::Borrowed(text)))
+        });
         sources.push(Box::new(held));
         let mut heads = BinaryHeap::new();
-        let mut refill = |heads: &mut BinaryHeap<Reverse<Head>>, source: usize| {
+        let mut refill = |heads: &mut BinaryHeap<_>, source: usize| {
             let next = sources.get_mut(source).and_then(Iterator::next);
             heads.extend(next.transpose()?.map(|(author, rank, text)| {
                 Reverse(Head {
@@ -204,25 +283,11 @@ impl<'a> Users<'a> {
             refill(&mut heads, source)?;
         }
         // of each author the greatest comes first: it counts, or the earlier ones are joined with it
-        let mut last: Option<(Key, Vec<u8>)> = None;
         while let Some(Reverse(head)) = heads.pop() {
             refill(&mut heads, head.source)?;
-            match &mut last {
-                Some((author, text)) if *author == head.author => {
-                    if let Some(join) = self.held.join {
-                        *text = joined(join, &head.text, text);
-                    }
-                }
-                _ => {
-                    if let Some((_, text)) = last.replace((head.author, head.text)) {
-                        each(&text)?;
-                    }
-                }
-            }
+            give(one.take(&head.author, head.text))?;
         }
-        if let Some((_, text)) = last {
-            each(&text)?;
-        }
+        give(one.end())?;
         drop(sources);
         for path in &self.runs {
             self.disk.remove(path)?;
@@ -231,19 +296,19 @@ impl<'a> Users<'a> {
     }
 }
 
-/// A row with its author.
-type Row = (Key, Rank, Vec<u8>);
+/// A row with its author, and its text.
+type Row<T> = (Key, Rank, T);
 
 /// Rows in the order of their authors.
-type Sorted<'a> = Box<dyn Iterator<Item = io::Result<Row>> + 'a>;
+type Source<'a> = Box<dyn Iterator<Item = io::Result<Row<Cow<'a, [u8]>>>> + 'a>;
 
 /// The next row of a source. The least comes first: of an author, the one that counts.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Head {
+struct Head<'a> {
     author: Key,
     rank: Reverse<Rank>,
     source: usize,
-    text: Vec<u8>,
+    text: Cow<'a, [u8]>,
 }
 
 /// Writes a row so that [`Spilled`] reads it: the author's key, whether the record came with its author, its
@@ -272,7 +337,7 @@ fn write_key(to: &mut impl io::Write, key: &Key) -> io::Result<()> {
 struct Spilled<R>(R);
 
 impl<R: io::BufRead> Spilled<R> {
-    fn row(&mut self) -> io::Result<Option<Row>> {
+    fn row(&mut self) -> io::Result<Option<Row<Vec<u8>>>> {
         if self.0.fill_buf()?.is_empty() {
             return Ok(None);
         }
@@ -320,7 +385,7 @@ impl<R: io::BufRead> Spilled<R> {
 }
 
 impl<R: io::BufRead> Iterator for Spilled<R> {
-    type Item = io::Result<Row>;
+    type Item = io::Result<Row<Vec<u8>>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.row().transpose()
@@ -341,6 +406,7 @@ mod tests {
             held_bytes_max,
             ..Users::new(&RealDisk, &folder, join)
         };
+        let mut unit = Rows::new(join);
         for (nth, &(author, has_author, post_id)) in rows.iter().enumerate() {
             // a field may have a line end in it, as far as this is concerned
             let csv = if join.is_some() {
@@ -354,10 +420,14 @@ mod tests {
                 at: UtcMs(0),
                 key: post_id.into(),
             };
-            let mut unit = Rows::new(join);
             unit.put(key, rank, |to| to.extend(csv));
-            users.take(unit).unwrap();
+            // units of one row and of two
+            if nth % 3 != 1 {
+                let unit = std::mem::replace(&mut unit, Rows::new(join));
+                users.take(unit.sorted()).unwrap();
+            }
         }
+        users.take(unit.sorted()).unwrap();
         let mut lines = Vec::new();
         users
             .finish(|line| {

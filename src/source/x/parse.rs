@@ -60,7 +60,7 @@ pub struct Pieces<'a> {
 }
 
 impl Post<'_> {
-    const fn empty() -> Self {
+    pub(super) const fn empty() -> Self {
         Self {
             placed: Placed {
                 key: Key::Number(0),
@@ -191,32 +191,38 @@ fn placed(post_id: Option<&str>, created_at: &str) -> Result<Placed, Rejected> {
 /// one starts over.
 pub fn post(line: &[u8], has_members: bool) -> Result<Post<'_>, Rejected> {
     let mut post = Post::empty();
-    let mut id = None;
-    let mut before_includes: Option<Reader<'_>> = None;
-    json::read(text(line)?, |name, value| {
-        match name {
-            "data" => {
-                id = post.read_data(value, has_members)?;
-                // includes that came first are searched now that the author is known
-                if let Some(mut includes) = before_includes.clone() {
-                    post.read_includes(&mut includes, has_members)?;
-                }
-            }
-            "includes" => {
-                before_includes = Some(value.clone());
-                post.read_includes(value, has_members)?;
-            }
-            "errors" => post.pieces.errors = Some(value.value()?),
-            "matching_rules" => post.pieces.matching_rules = Some(value.value()?),
-            _ => drop(value.value()?),
-        }
-        Ok(())
-    })?;
-    post.placed = placed(id, &post.created_at)?;
+    post.read(line, has_members)?;
     Ok(post)
 }
 
 impl<'a> Post<'a> {
+    /// Takes in what a line says, into an empty post. An error leaves it half read.
+    pub(super) fn read(&mut self, line: &'a [u8], has_members: bool) -> Result<(), Rejected> {
+        let mut id = None;
+        let mut before_includes: Option<Reader<'_>> = None;
+        json::read(text(line)?, |name, value| {
+            match name {
+                "data" => {
+                    id = self.read_data(value, has_members)?;
+                    // includes that came first are searched now that the author is known
+                    if let Some(mut includes) = before_includes.clone() {
+                        self.read_includes(&mut includes, has_members)?;
+                    }
+                }
+                "includes" => {
+                    before_includes = Some(value.clone());
+                    self.read_includes(value, has_members)?;
+                }
+                "errors" => self.pieces.errors = Some(value.value()?),
+                "matching_rules" => self.pieces.matching_rules = Some(value.value()?),
+                _ => drop(value.value()?),
+            }
+            Ok(())
+        })?;
+        self.placed = placed(id, &self.created_at)?;
+        Ok(())
+    }
+
     /// Takes in what `data` says, and gives the id as it stands there.
     fn read_data(
         &mut self,

@@ -5,14 +5,7 @@ use std::borrow::Cow;
 use arrow_array::ArrayRef;
 use arrow_schema::ArrowError;
 
-use super::{
-    columns::AROUND,
-    columns_post::POST,
-    csv::TWEETS,
-    flatten,
-    id::author,
-    parse::{self, Post},
-};
+use super::{columns::AROUND, columns_post::POST, csv::TWEETS, flatten, id::author, parse::Post};
 use crate::{
     period::UtcMs,
     source::{
@@ -78,10 +71,20 @@ impl Posts<'_> {
 
 impl<'l> Records<'l> for Posts<'l> {
     fn read(&mut self, line: &'l [u8], retrieved_at: Option<UtcMs>) -> Result<usize, Rejected> {
-        let mut post = parse::post(line, self.columns.is_some())?;
+        let record = self.posts.len();
+        // where it stays: a post is large
+        self.posts.push(Post::empty());
+        let post = &mut self.posts[record];
+        if let Err(why) = post.read(line, self.columns.is_some()) {
+            self.posts.truncate(record);
+            return Err(why);
+        }
         post.retrieved_at = retrieved_at.map_or_else(String::new, |at| at.to_string());
-        self.posts.push(post);
-        Ok(self.posts.len() - 1)
+        Ok(record)
+    }
+
+    fn make_room(&mut self, records: usize) {
+        self.posts.reserve(records);
     }
 
     fn placed(&self, record: usize) -> &Placed {
