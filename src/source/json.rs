@@ -503,24 +503,27 @@ mod tests {
         }
     }
 
+    #[track_caller]
+    fn check_places(other: u8, byte: u8, len: usize) {
+        for at in 0..len {
+            let mut text = vec![other; len];
+            text[at] = byte;
+            let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..b' ');
+            let expected = text.iter().position(ends).unwrap_or(len);
+            assert_eq!(plain(&text), expected, "{text:?}");
+            let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
+            let expected = Some(digits.count()).filter(|digits| 0 < *digits);
+            assert_eq!(digits_end(&text, 0), expected, "{text:?}");
+        }
+    }
+
     #[test]
     fn every_byte_is_found_at_every_place_whatever_is_around_it() {
         // neighbours whose differences to what is looked for borrow or carry
-        for other in [
-            b'a', b'!', b'#', b'[', b']', b' ', b'/', b':', 0x7f, 0x80, 0xff, b'0', b'9',
-        ] {
-            for byte in 0..=255_u8 {
+        for other in *b"a!#[] /:\x7f\x80\xff09" {
+            for byte in 0..=255 {
                 for len in [1, 8, 15, 16, 17, 40] {
-                    for at in 0..len {
-                        let mut text = vec![other; len];
-                        text[at] = byte;
-                        let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..b' ');
-                        let expected = text.iter().position(ends).unwrap_or(len);
-                        assert_eq!(plain(&text), expected, "{text:?}");
-                        let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-                        let expected = (0 < digits).then_some(digits);
-                        assert_eq!(digits_end(&text, 0), expected, "{text:?}");
-                    }
+                    check_places(other, byte, len);
                 }
             }
         }

@@ -186,23 +186,19 @@ mod tests {
 
     #[test]
     fn a_field_is_quoted_and_changed_wherever_it_asks_for_that() {
-        for len in [1, 7, 15, 16, 17, 31, 33, 50] {
+        for len in [1, 7, 8, 9, 15, 16, 17, 33] {
             for at in 0..len {
-                for (put, quoted, shown) in [
-                    (",", true, ","),
-                    ("\"", true, "\"\""),
-                    ("\n", false, " "),
-                    ("\u{2028}", false, " "),
-                    ("\u{1}", false, "\u{1}"),
-                    ("\u{e9}", false, "\u{e9}"),
-                ] {
-                    let (before, after) = ("x".repeat(at), "y".repeat(len - at - 1));
-                    let quote = if quoted { "\"" } else { "" };
-                    check_row(
-                        &[&format!("{before}{put}{after}")],
-                        &format!("{quote}{before}{shown}{after}{quote}"),
-                    );
-                }
+                let (before, after) = ("x".repeat(at), "y".repeat(len - at - 1));
+                let check = |put: &str, row: &str| {
+                    let row = row.replace('<', &before).replace('>', &after);
+                    check_row(&[&format!("{before}{put}{after}")], &row);
+                };
+                check(",", "\"<,>\"");
+                check("\"", "\"<\"\">\"");
+                check("\n", "< >");
+                check("\u{2028}", "< >");
+                check("\u{1}", "<\u{1}>");
+                check("\u{e9}", "<\u{e9}>");
             }
         }
     }

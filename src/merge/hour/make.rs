@@ -301,12 +301,10 @@ impl HourContext<'_> {
             disk.remove(&path).at(&path)?;
         }
         let files = lists.held.into_iter().chain([lists.ids, lists.table]);
-        let read_back = self.finish_files(place, due, files, users)?;
-        let mut outputs: Vec<Output> = read_back.iter().map(|of| of.output().clone()).collect();
+        let (mut outputs, read_back) = self.finish_files(place, due, files, users)?;
         if let Some((path, mut posts)) = posts {
             posts.tell(KEY_EVENTS, all.to_text().at(&path)?);
-            let name = FileKind::Posts.name(due.hour);
-            outputs.push(posts.finish(name).at(&path)?);
+            outputs.push(posts.finish(FileKind::Posts.name(due.hour)).at(&path)?);
         }
         if let Some(deletions) = lists.deletions {
             outputs.push(deletions.finish(due.hour)?.output);
@@ -352,7 +350,7 @@ impl HourContext<'_> {
         due: &Due,
         files: impl Iterator<Item = DataFile>,
         users: Users<'_>,
-    ) -> Result<Vec<ReadBack>, HourError> {
+    ) -> Result<(Vec<Output>, Vec<ReadBack>), HourError> {
         let read_back = |written: Result<xz::Written, HourError>| {
             Ok::<_, HourError>(place.read_back(&written?, due.history.revision)?)
         };
@@ -365,7 +363,9 @@ impl HourContext<'_> {
                 .map(|file| file.join().unwrap_or_else(|why| resume_unwind(why)));
             // all threads end before the first error is given
             let all: Vec<_> = files.chain([users]).collect();
-            all.into_iter().collect()
+            let all = all.into_iter().collect::<Result<Vec<_>, HourError>>()?;
+            let outputs = all.iter().map(|one| one.output().clone());
+            Ok((outputs.collect(), all))
         })
     }
 
