@@ -23,7 +23,10 @@ use crate::{
         ledger,
         records::Records,
     },
-    world::disk::{Disk as _, RealDisk},
+    world::{
+        agent::AT_ONCE_MAX,
+        disk::{Disk as _, RealDisk},
+    },
 };
 
 /// Copies the current state of a vault from an object store into a folder
@@ -99,7 +102,7 @@ pub(super) fn copy(
     // a stamp is never of a line that is not there yet
     let copied = records.fetch().and_then(|()| {
         let copy = InStore::new(&there, &RealDisk, to, &NO_COMMIT)?;
-        copy.follow(is_wanted)
+        copy.at_once(AT_ONCE_MAX).follow(is_wanted)
     });
     copied.map_err(|why| store::vault_failure(&why))
 }

@@ -36,6 +36,7 @@ use crate::{
         redactions::{Redactions, RedactionsError},
     },
     world::{
+        agent,
         disk::{Disk as _, RealDisk},
         lock::Lock,
     },
@@ -181,8 +182,9 @@ pub(super) fn with<T>(
         getrandom::fill(&mut bits).map_err(std::io::Error::other)?;
         Ok(u64::from_ne_bytes(bits))
     };
-    let vault =
-        InStore::new(&there, &RealDisk, &copy, &draw).map_err(|why| store::vault_failure(&why))?;
+    let vault = InStore::new(&there, &RealDisk, &copy, &draw);
+    let vault = vault.map_err(|why| store::vault_failure(&why))?;
+    let vault = vault.at_once(agent::AT_ONCE_MAX);
     // before the spool is fetched, so that it has the inputs of the revisions (but those that were not announced, which are
     // brought); the list after the revisions, so that it has every entry that they were made with
     vault

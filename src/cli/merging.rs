@@ -37,6 +37,7 @@ use crate::{
     text::plural,
     vault::{commit::Commits, identity::IdentityError, layout, xz::Effort},
     world::{
+        agent,
         disk::RealDisk,
         hook::{self, HookError},
     },
@@ -139,6 +140,7 @@ impl Origin {
             keep_free: setup.settings.merge.keep_free,
             id: &self.id,
             now: setup.clock.now(),
+            at_once: agent::AT_ONCE_MAX,
         }
     }
 }

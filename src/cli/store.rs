@@ -35,6 +35,7 @@ use crate::{
         records::Records,
     },
     world::{
+        agent::AT_ONCE_MAX,
         disk::{self, Disk as _, RealDisk},
         users_file,
     },
@@ -227,7 +228,7 @@ pub(crate) fn follow(setup: &Setup, vault: &Vault) -> Result<(), Failure> {
     mark_copy(&store, vault)?;
     let draw = || Err(std::io::Error::other("nothing is committed here"));
     let copy = InStore::new(&store, &RealDisk, vault, &draw);
-    let followed = copy.and_then(|copy| copy.follow(&|_| true));
+    let followed = copy.and_then(|copy| copy.at_once(AT_ONCE_MAX).follow(&|_| true));
     followed.map(drop).map_err(|why| vault_failure(&why))
 }
 

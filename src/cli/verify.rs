@@ -12,7 +12,6 @@ use super::{
     witness,
 };
 use crate::{
-    merge::workers,
     period::Day,
     place::s3::address::SCHEME,
     share::Share,
@@ -26,7 +25,7 @@ use crate::{
         whole::ONLY_TOGETHER,
         witness::Witnessed,
     },
-    world::disk::UsersDisk,
+    world::{disk::UsersDisk, workers},
 };
 
 /// Checks hours, days or a whole vault.

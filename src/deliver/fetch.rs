@@ -38,6 +38,7 @@ use crate::{
         crash::{self, Point},
         disk::{self, Disk},
         error_at::{At as _, ErrorAt},
+        workers,
     },
 };
 
@@ -57,6 +58,8 @@ pub struct FetchJob<'a> {
     pub id: &'a PlaceId,
     /// Now.
     pub now: UtcMs,
+    /// How many segments are fetched at the same time: each waits for the store and for the disk.
+    pub at_once: usize,
 }
 
 /// What of a spool in a store is here: `<spool>/arrived.json`.
@@ -127,35 +130,58 @@ impl FetchJob<'_> {
         let path = self.spool.join("arrived.json");
         let mut arrived = self.arrived(&path);
         for server in self.servers {
-            let arrivals = Arrivals {
-                store: self.store,
-                server,
-            };
-            // what arrives while the listing is read is announced under a later number
-            let (mut number, mut wanted) = match arrived.last.get(server) {
-                Some(last) => (*last, Vec::new()),
-                None => (arrivals.last(0)?, self.wanted(server)?),
-            };
-            let mut is_whole = true;
-            loop {
-                is_whole &= self.fetch(&wanted, server, &mut fetched)?;
-                if is_whole && arrived.last.get(server) != Some(&number) {
-                    arrived.last.insert(server.clone(), number);
-                    self.keep(&path, &arrived)?;
+            match self.from(server, (&path, &mut arrived), &mut fetched) {
+                Ok(()) => (),
+                Err(why @ (StoreError::Unreachable { .. } | StoreError::Refused { .. })) => {
+                    return Err(why);
                 }
-                let Some(names) = arrivals.read(number + 1)? else {
-                    break;
-                };
-                number += 1;
-                wanted = self.not_here(names)?;
+                Err(why) => {
+                    alarm!(
+                        AlarmKind::FailsCheck,
+                        server,
+                        "what server {server} delivers to {} cannot be fetched, and is not merged: {why}",
+                        self.store.name()
+                    );
+                    fetched.failed += 1;
+                }
             }
-            if let Some(silent) = self.silent(server, number, &arrived, &mut fetched)? {
-                arrived.silent.insert(server.clone(), silent);
-                self.keep(&path, &arrived)?;
-            }
-            self.again(server, &mut fetched)?;
         }
         Ok(fetched)
+    }
+
+    fn from(
+        &self,
+        server: &ServerId,
+        (path, arrived): (&Path, &mut Arrived),
+        fetched: &mut Fetched,
+    ) -> Result<(), StoreError> {
+        let arrivals = Arrivals {
+            store: self.store,
+            server,
+        };
+        // what arrives while the listing is read is announced under a later number
+        let (mut number, mut wanted) = match arrived.last.get(server) {
+            Some(last) => (*last, Vec::new()),
+            None => (arrivals.last(0)?, self.wanted(server)?),
+        };
+        let mut is_whole = true;
+        loop {
+            is_whole &= self.fetch(&wanted, server, fetched)?;
+            if is_whole && arrived.last.get(server) != Some(&number) {
+                arrived.last.insert(server.clone(), number);
+                self.keep(path, arrived)?;
+            }
+            let Some(names) = arrivals.read(number + 1)? else {
+                break;
+            };
+            number += 1;
+            wanted = self.not_here(names)?;
+        }
+        if let Some(silent) = self.silent(server, number, arrived, fetched)? {
+            arrived.silent.insert(server.clone(), silent);
+            self.keep(path, arrived)?;
+        }
+        self.again(server, fetched)
     }
 
     /// Fetches once more what was damaged here after it had been acknowledged, and was set aside: nobody announces it again.
@@ -233,18 +259,24 @@ impl FetchJob<'_> {
         fetched: &mut Fetched,
     ) -> Result<bool, StoreError> {
         let failed = fetched.failed;
-        for name in wanted {
-            let free = self.disk.free(self.spool)?;
-            if free < self.keep_free {
-                // the stage that receives reports it
-                return Ok(false);
-            }
-            match self.segment(name) {
-                Ok(is_there) => fetched.segments += u64::from(is_there),
-                Err(NotFetched::Store(
-                    why @ (StoreError::Unreachable { .. } | StoreError::Refused { .. }),
+        let mut has_room = true;
+        let work = |place: usize| {
+            let name = wanted.get(place)?;
+            // the stage that receives reports it
+            let free = self.disk.free(self.spool).unwrap_or(0);
+            (self.keep_free <= free).then(|| (name, self.segment(name)))
+        };
+        workers::in_order(wanted.len(), self.at_once, work, |done| {
+            match done {
+                None => has_room = false,
+                Some((_, Ok(is_there))) => fetched.segments += u64::from(is_there),
+                Some((
+                    _,
+                    Err(NotFetched::Store(
+                        why @ (StoreError::Unreachable { .. } | StoreError::Refused { .. }),
+                    )),
                 )) => return Err(why),
-                Err(why) => {
+                Some((name, Err(why))) => {
                     alarm!(
                         AlarmKind::FailsCheck,
                         server,
@@ -254,8 +286,9 @@ impl FetchJob<'_> {
                     fetched.failed += 1;
                 }
             }
-        }
-        Ok(fetched.failed == failed)
+            Ok(())
+        })?;
+        Ok(has_room && fetched.failed == failed)
     }
 
     /// Fetches those of these that are there and not here, whether they were announced or not: another machine that has

@@ -46,5 +46,3 @@ pub mod runs;
 pub mod spool_segments;
 /// Compresses and deletes raw data that has been merged.
 pub mod sweep;
-/// Work done by several threads, taken in order.
-pub mod workers;

@@ -13,7 +13,6 @@ use super::{
     known_lines::KnownLines,
     plan::SpoolSegment,
     runs::{RunKey, ToRedact},
-    workers,
 };
 use crate::{
     alarm::AlarmKind,
@@ -27,7 +26,7 @@ use crate::{
         spool,
     },
     text::plural,
-    world::error_at::placed,
+    world::{error_at::placed, workers},
 };
 
 /// What is not used, and why.

@@ -29,7 +29,6 @@ use super::{
     note,
     plan::SpoolSegment,
     retention::{self, Allowed, Needs},
-    workers,
 };
 use crate::{
     alarm::AlarmKind,
@@ -56,6 +55,7 @@ use crate::{
         crash::{self, Point},
         disk::{self, Disk},
         error_at::{At as _, ErrorAt},
+        workers,
     },
 };
 

@@ -191,7 +191,7 @@ impl StoreError {
 }
 
 /// A place.
-pub trait Store {
+pub trait Store: Sync {
     /// What people call it: `s3://archive/spool`, or a folder's path.
     fn name(&self) -> String;
 

@@ -60,6 +60,7 @@ use crate::{
         crash::{self, Point},
         disk::{self, Disk},
         error_at::At as _,
+        workers,
     },
 };
 
@@ -237,6 +238,8 @@ pub struct InStore<'a> {
     pub(super) vault: &'a Path,
     /// Draws a number that no other attempt has.
     draw: &'a dyn Fn() -> io::Result<u64>,
+    /// How many data files are sent or fetched at the same time.
+    at_once: usize,
     chain: RefCell<Chain>,
 }
 
@@ -290,8 +293,15 @@ impl<'a> InStore<'a> {
             disk,
             vault,
             draw,
+            at_once: 1,
             chain: RefCell::new(chain),
         })
+    }
+
+    /// The same, which sends and fetches so many data files at the same time.
+    #[must_use]
+    pub fn at_once(self, at_once: usize) -> Self {
+        Self { at_once, ..self }
     }
 
     pub(super) fn wrong(&self, key: &Key, why: impl Into<String>) -> InStoreError {
@@ -381,23 +391,24 @@ impl<'a> InStore<'a> {
             lasts: ATTEMPT_MAX,
         };
         let mut keys = Vec::new();
-        for output in &manifest.outputs {
+        let outputs = manifest.outputs.iter();
+        let files = outputs.map(|output| {
             let key = data_key(hour, &attempt, &output.name)?;
-            let path = place.aside_of(&output.name, revision);
-            let digest = digest_of(self.disk, &path).at(&path)?;
-            let content = Content {
-                digest: &digest,
-                open: &|| Ok(Box::new(self.disk.open(&path)?)),
-            };
-            match self.store.create(&key, &content)? {
-                Created::Stands if digest.sha256 == output.sha256 => (),
-                Created::Stands | Created::Taken { .. } => {
-                    return Err(self.wrong(&key, "it is not what was merged"));
-                }
-            }
-            crash::point(Point::AttemptStored);
-            keys.push(key);
-        }
+            Ok((key, place.aside_of(&output.name, revision), output))
+        });
+        let files: Vec<_> = files.collect::<Result<_, InStoreError>>()?;
+        let (disk, store) = (self.disk, self.store);
+        let create = |number: usize| {
+            files.get(number).map(|(key, path, output)| {
+                let done = create_file((disk, store), key, path, output);
+                crash::point(Point::AttemptStored);
+                done.map(|()| key.clone())
+            })
+        };
+        workers::in_order(files.len(), self.at_once, create, |done| {
+            keys.extend(done.transpose()?);
+            Ok::<_, InStoreError>(())
+        })?;
         let key = revision_key(hour, revision)?;
         let bytes = commit_bytes(&attempt, &manifest.to_json()).at(self.vault)?;
         let content = Content {
@@ -487,42 +498,47 @@ impl<'a> InStore<'a> {
             vault: self.vault,
             hour,
         };
-        for output in &committed.manifest.outputs {
-            self.fetch(&place, output, committed)?;
-        }
+        self.fetch(&place, committed)?;
         self.disk.sync_folder(&folder).at(&folder)?;
         Ok(place.take(&committed.manifest, &committed.bytes, ledger)?)
     }
 
-    /// A data file, aside: the one that was merged here, or that of the attempt that was committed.
-    fn fetch(
-        &self,
-        place: &HourOfVault<'_>,
-        output: &Output,
-        committed: &Committed,
-    ) -> Result<(), InStoreError> {
-        let path = place.aside_of(&output.name, committed.manifest.history.revision);
-        let is_it = |found: &Digest| (found.bytes, &found.sha256) == (output.bytes, &output.sha256);
-        if self.disk.len(&path).at(&path)? == Some(output.bytes)
-            && is_it(&digest_of(self.disk, &path).at(&path)?)
-        {
-            return Ok(());
-        }
-        let key = data_key(place.hour, &committed.attempt, &output.name)?;
-        let file = disk::create_anew(self.disk, &path).at(&path)?;
-        let mut to = Hashing::new(file);
-        let found = self.store.read(&key, output.bytes, &mut to)?;
-        let revision = committed.manifest.history.revision;
-        if found.is_none() && self.committed(place.hour, revision + 1)?.is_some() {
-            return Err(InStoreError::Superseded {
+    /// The data files, aside: those that were merged here, or those of the attempt that was committed.
+    fn fetch(&self, place: &HourOfVault<'_>, committed: &Committed) -> Result<(), InStoreError> {
+        let manifest = &committed.manifest;
+        let files = manifest.outputs.iter().map(|output| {
+            let key = data_key(place.hour, &committed.attempt, &output.name)?;
+            Ok((
+                key,
+                place.aside_of(&output.name, manifest.history.revision),
+                output,
+            ))
+        });
+        let files: Vec<_> = files.collect::<Result<_, InStoreError>>()?;
+        let (disk, store) = (self.disk, self.store);
+        let fetch = |number: usize| {
+            files
+                .get(number)
+                .map(|(key, path, output)| (key, fetch_file((disk, store), key, path, output)))
+        };
+        workers::in_order(files.len(), self.at_once, fetch, |done| match done {
+            Some((_, Err(why))) => Err(why),
+            Some((key, Ok(false))) => {
+                Err(self.absent(key, place.hour, manifest.history.revision)?)
+            }
+            Some((_, Ok(true))) | None => Ok(()),
+        })
+    }
+
+    /// What it means that a data file of a revision is not there.
+    fn absent(&self, key: &Key, hour: Hour, revision: u64) -> Result<InStoreError, InStoreError> {
+        if self.committed(hour, revision + 1)?.is_some() {
+            return Ok(InStoreError::Superseded {
                 place: self.store.name(),
                 key: key.to_string(),
             });
         }
-        if found.is_none() || !is_it(&to.digester.finish()) {
-            return Err(self.wrong(&key, "it is not what its manifest says"));
-        }
-        Ok(to.to.sync().at(&path)?)
+        Ok(self.wrong(key, "it is not what its manifest says"))
     }
 
     /// Merges the copy's list of what was removed on request with the store's, so that both have all entries.
@@ -665,6 +681,49 @@ impl Commits for InStore<'_> {
         };
         check().map_err(|why: InStoreError| CommitError::InStore(Box::new(why)))
     }
+}
+
+/// Creates a data file of an attempt there.
+fn create_file(
+    (disk, store): (&dyn Disk, &dyn Timed),
+    key: &Key,
+    path: &Path,
+    output: &Output,
+) -> Result<(), InStoreError> {
+    let digest = digest_of(disk, path).at(path)?;
+    let content = Content {
+        digest: &digest,
+        open: &|| Ok(Box::new(disk.open(path)?)),
+    };
+    match store.create(key, &content)? {
+        Created::Stands if digest.sha256 == output.sha256 => Ok(()),
+        Created::Stands | Created::Taken { .. } => {
+            Err(wrong(store, key, "it is not what was merged"))
+        }
+    }
+}
+
+/// Fetches a data file, unless it is here; `false`: it is not there.
+fn fetch_file(
+    (disk, store): (&dyn Disk, &dyn Timed),
+    key: &Key,
+    path: &Path,
+    output: &Output,
+) -> Result<bool, InStoreError> {
+    let is_it = |found: &Digest| (found.bytes, &found.sha256) == (output.bytes, &output.sha256);
+    if disk.len(path).at(path)? == Some(output.bytes) && is_it(&digest_of(disk, path).at(path)?) {
+        return Ok(true);
+    }
+    let file = disk::create_anew(disk, path).at(path)?;
+    let mut to = Hashing::new(file);
+    if store.read(key, output.bytes, &mut to)?.is_none() {
+        return Ok(false);
+    }
+    if !is_it(&to.digester.finish()) {
+        return Err(wrong(store, key, "it is not what its manifest says"));
+    }
+    to.to.sync().at(path)?;
+    Ok(true)
 }
 
 /// What a file is.

@@ -34,6 +34,9 @@ pub fn agent(clock: &Clock, limits: Limits, is_https: bool) -> Result<Agent, NoC
     Ok(agent_with(clock, limits, known))
 }
 
+/// How many calls are made at the same time at most.
+pub const AT_ONCE_MAX: usize = 8;
+
 /// The same, which knows these certificates.
 pub fn agent_with(clock: &Clock, limits: Limits, known: Option<RootCerts>) -> Agent {
     let limit = |wait| Some(clock.real(wait).max(REAL_MIN));
@@ -43,6 +46,7 @@ pub fn agent_with(clock: &Clock, limits: Limits, known: Option<RootCerts>) -> Ag
         .max_redirects_will_error(false)
         .proxy(None)
         .user_agent(concat!("twinstream/", env!("CARGO_PKG_VERSION")))
+        .max_idle_connections_per_host(AT_ONCE_MAX)
         .timeout_global(limit(limits.whole))
         .timeout_connect(limit(limits.connect))
         .timeout_per_read(limit(limits.silence))

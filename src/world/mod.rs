@@ -43,3 +43,6 @@ pub mod signals;
 
 /// What TLS says of a certificate.
 pub mod tls;
+
+/// Work done by several threads, taken in order.
+pub mod workers;

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     cover::{backfill::Connection, part},
-    merge::{index::Index, runs::RunKey, workers},
+    merge::{index::Index, runs::RunKey},
     period::{Hour, Minute},
     segment::name::{Leg, RunId},
     source::Placed,
@@ -41,7 +41,7 @@ use crate::{
         },
         xz,
     },
-    world::{disk::Disk, error_at::At as _},
+    world::{disk::Disk, error_at::At as _, workers},
 };
 
 /// The lists and the table of an hour's records that are being written.

@@ -344,6 +344,7 @@ impl Merger {
             keep_free: 0,
             id,
             now,
+            at_once: 1,
         }
     }
 

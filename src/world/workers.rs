@@ -17,14 +17,17 @@ struct WorkersState<T> {
 }
 
 /// Does `work` for 0 to `count`, and gives the results to `take` in that order. The first error of
-/// `take` ends it.
+/// `take` ends it. Of one thread, it is this one.
 pub fn in_order<T: Send, E>(
     count: usize,
     threads: usize,
     work: impl Fn(usize) -> T + Sync,
     mut take: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
-    let threads = threads.clamp(1, count.max(1));
+    if threads <= 1 {
+        return (0..count).try_for_each(|index| take(work(index)));
+    }
+    let threads = threads.min(count.max(1));
     let state = Mutex::new(WorkersState {
         next: 0,
         wanted: 0,
