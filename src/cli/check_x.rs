@@ -16,6 +16,7 @@ use crate::{
         proxy::Proxies,
         settings::{Secret, Server, Settings, X, XStream},
     },
+    period::UtcMs,
     segment::{name::Partition, rules::hash},
     source::x::wire::{Api, read_refusal},
     text::plural,
@@ -61,7 +62,7 @@ pub(super) fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
         clock: &setup.clock,
         proxies,
     };
-    let mut needs = Needs::of(settings);
+    let mut needs = Needs::of(settings, setup.clock.now());
     let first = needs.partitions.first().copied();
     let answer = match asking.open(x, first, x.backfill) {
         Ok(answer) => answer,
@@ -159,11 +160,10 @@ struct Needs<'a> {
 }
 
 impl<'a> Needs<'a> {
-    fn of(settings: &'a Settings) -> Self {
+    fn of(settings: &'a Settings, now: UtcMs) -> Self {
         let this = settings.this_one();
         let partitions = this.map_or(&[][..], |this| &this.partitions);
-        let collecting = settings.servers.iter();
-        let collecting: Vec<&Server> = collecting.filter(|of| of.until.is_none()).collect();
+        let collecting: Vec<&Server> = settings.there(now).collect();
         let shares = |of: &&&Server| {
             let has = |one: &Partition| of.partitions.contains(one);
             settings.this.as_ref() != Some(&of.id)

@@ -184,7 +184,8 @@ fn check(global: &Global) -> Result<Exit, Failure> {
                 .to_owned(),
         );
     }
-    notes.extend(lonely(settings));
+    let there: Vec<&Server> = settings.there(setup::clock(global).now()).collect();
+    notes.extend(lonely(settings, &there));
     let long = |rule: &&Rule| RULE_CHARS_PAY_PER_USE < rule.value.chars().count();
     let long = settings.x.rules.iter().filter(long).count() as u64;
     if 0 < long {
@@ -207,7 +208,7 @@ fn check(global: &Global) -> Result<Exit, Failure> {
         return Err(why);
     }
     output::print(&summary(&loaded))?;
-    output::print(&collected(settings))?;
+    output::print(&collected(settings, &there))?;
     for note in notes {
         output::print(&format!("{note}\n"))?;
     }
@@ -234,7 +235,7 @@ fn summary(loaded: &Loaded) -> String {
 }
 
 /// What is collected, and over how many connections each server collects which part of it.
-fn collected(settings: &Settings) -> String {
+fn collected(settings: &Settings, there: &[&Server]) -> String {
     let stream = stream::of(settings);
     let mut text = format!("ok    stream {}", stream.word);
     match (settings.partitions(), settings.x.rules.len() as u64) {
@@ -245,7 +246,7 @@ fn collected(settings: &Settings) -> String {
         )]),
         (partitions, _) => {
             text.extend([format!(" in {partitions} partitions\n")]);
-            for server in there(settings) {
+            for server in there {
                 let count = server.partitions.len() as u64;
                 text.extend([format!(
                     "      server {}: {}, for {}\n",
@@ -260,8 +261,7 @@ fn collected(settings: &Settings) -> String {
 }
 
 /// What only one server collects, or none.
-fn lonely(settings: &Settings) -> Vec<String> {
-    let there: Vec<&Server> = there(settings).collect();
+fn lonely(settings: &Settings, there: &[&Server]) -> Vec<String> {
     let is_alone = there.len() == 1;
     let all = (1..=settings.partitions()).filter_map(Partition::new);
     let (mut nobodys, mut single) = (Vec::new(), Vec::new());
@@ -287,12 +287,6 @@ fn lonely(settings: &Settings) -> Vec<String> {
         ));
     }
     notes
-}
-
-/// The servers that collect and are not gone.
-fn there(settings: &Settings) -> impl Iterator<Item = &Server> {
-    let servers = settings.servers.iter();
-    servers.filter(|server| server.until.is_none())
 }
 
 /// The files of those secrets that the stages here would refuse to go by, and why.

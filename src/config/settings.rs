@@ -7,7 +7,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{address::Target, dataset::Dataset, file::Problem, platform::Platform};
 use crate::{
-    period::{Hour, Zone},
+    period::{Hour, UtcMs, Zone},
     place::{open::Unopened, s3::address::Address},
     segment::{
         name::{Leg, Partition, ServerId},
@@ -68,6 +68,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The servers that collect and have not ended.
+    pub fn there(&self, now: UtcMs) -> impl Iterator<Item = &Server> {
+        let hour = self.merge.timezone.hour_of(now);
+        self.servers.iter().filter(move |of| of.is_there(hour))
+    }
+
     /// The entry of the server that this process runs on, if that could be told.
     pub fn this_one(&self) -> Option<&Server> {
         let mut all = self.servers.iter().chain(&self.mergers);

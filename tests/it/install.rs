@@ -258,6 +258,22 @@ fn config_check_judges_a_token_as_collect_does_and_says_which_server_this_is() {
     let written = fs::read_to_string(&path).unwrap();
     let x = "[x]\nstream = \"firehose\"\npartitions = \"1-18\"\n";
     let second = "\n[[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b\"\npartitions = \"2,11-19\"\ndeliver_to = \"there\"\n";
+    // a server is there until its last day has come
+    for (until, is_there) in [("2026-01-31", false), ("2199-01-31", true)] {
+        let second = format!("{second}until = \"{until}\"\n");
+        fs::write(&path, written.replace("[x]\n", x) + &second).unwrap();
+        let (said, _) = look(0);
+        assert_eq!(
+            said.contains("server 2: 10 connections"),
+            is_there,
+            "{said}"
+        );
+        assert_eq!(
+            said.contains("no server collects partitions 19-20"),
+            !is_there,
+            "{said}"
+        );
+    }
     fs::write(&path, written.replace("[x]\n", x) + second).unwrap();
     let (said, _) = look(0);
     for line in [
