@@ -351,6 +351,17 @@ fn days_in(disk: &dyn Disk, folder: &Path) -> io::Result<BTreeSet<Day>> {
     Ok(days.collect())
 }
 
+/// The day that a folder is named for: `2026-11-23` in a vault, `2026/11/23` in what is published.
+pub(super) fn day_of(folder: &Path) -> Option<Day> {
+    let name = |levels: usize| folder.ancestors().nth(levels)?.file_name()?.to_str();
+    let of_name = name(0).and_then(|name| name.parse().ok());
+    of_name.or_else(|| {
+        format!("{}-{}-{}", name(2)?, name(1)?, name(0)?)
+            .parse()
+            .ok()
+    })
+}
+
 /// What is said of a folder that cannot be read.
 fn unchecked(why: &io::Error) -> String {
     format!("nothing in it was checked: {why}")

@@ -89,6 +89,7 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Whole {
     }
     tell_behind(&behind, unfinished, problems);
     check_there(&survey.roots, &survey.hours, &survey.days, problems);
+    check_places(survey, problems);
     for root in &survey.roots {
         found.ledgers.extend(root.head.clone());
         if root.is_whole {
@@ -106,6 +107,33 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Whole {
         note_unknown(disk, folder, problems);
     }
     all
+}
+
+/// An archive has each day once, in the folder that is named for it: whoever reads its folders would count a day twice, or take
+/// it for another.
+fn check_places(survey: &Survey, problems: &mut Problems) {
+    let mut known: BTreeMap<(usize, Day), &Path> = BTreeMap::new();
+    for ((folder, day), root) in &survey.days {
+        let tell = |what: String, problems: &mut Problems| {
+            problems.add_of(Severity::Wrong, folder, Some(*day), what);
+        };
+        if survey::day_of(folder).is_some_and(|named| named != *day) {
+            let what = format!(
+                "it has files of {day}: move them to the folder of that day, or remove them if they are there"
+            );
+            tell(what, problems);
+        }
+        let Some(root) = *root else {
+            continue;
+        };
+        if let Some(first) = known.insert((root, *day), folder) {
+            let what = format!(
+                "it has files of {day}, as {} has: remove one of the copies",
+                first.display()
+            );
+            tell(what, problems);
+        }
+    }
 }
 
 /// What is said of a copy of published files.

@@ -226,6 +226,55 @@ fn verify_finds_every_change() {
 }
 
 #[test]
+fn a_day_lies_once_in_the_folder_of_its_name() {
+    let site = Site::in_memory();
+    vault(&site);
+    let files = site.files();
+    let of_day = || {
+        files
+            .iter()
+            .filter(|(name, _)| name.starts_with("2026-11-23/"))
+    };
+    let put =
+        |name: &str, bytes: Option<&[u8]>| replace(&*site.disk, &site.vault().join(name), bytes);
+    for other in ["2026-11-27", "2026-11-22", "backup/2026-11-23", "copy"] {
+        let there = |name: &str| name.replacen("2026-11-23", other, 1);
+        for (name, bytes) in of_day() {
+            put(&there(name), Some(bytes));
+        }
+        check_found(&site, &format!("a copy of the day in {other}"), WRONG);
+        for (name, _) in of_day() {
+            put(name, None);
+        }
+        if other.starts_with("2026") {
+            check_found(&site, &format!("the day was moved to {other}"), WRONG);
+        }
+        for (name, bytes) in of_day() {
+            put(&there(name), None);
+            put(name, Some(bytes));
+        }
+        check_found(&site, "everything is back", None);
+    }
+    // what is published has other folders
+    let copy = Site::in_memory();
+    let put =
+        |name: &str, bytes: &[u8]| replace(&*copy.disk, &copy.vault().join(name), Some(bytes));
+    put("ledger.jsonl", &files["ledger.jsonl"]);
+    let ids = "2026-11-23_13_IDs.txt.xz";
+    for folder in ["2026/11/23", "2026/11/24"] {
+        put(
+            &format!("{folder}/{ids}"),
+            &files[&format!("2026-11-23/{ids}")],
+        );
+        let expected = match folder {
+            "2026/11/23" => Some(Severity::Incomplete),
+            _ => WRONG,
+        };
+        check_found(&copy, folder, expected);
+    }
+}
+
+#[test]
 fn verify_finds_a_flipped_bit_in_every_byte_of_the_small_files_at_the_root() {
     let site = Site::in_memory();
     // one hour will do, in two revisions
