@@ -537,8 +537,8 @@ fn by_minute(seconds: &[i64], posts: &[u64]) -> BTreeMap<Minute, u64> {
     minutes
 }
 
-/// Of a part that comes over two legs: the posts of the seconds that both cover with posts and in which both were sent
-/// the same.
+/// Of a part that comes over two legs: the posts of the seconds that both have seen whole, that have posts, and in which both were
+/// sent the same. What breaks a connection takes posts of the second in which it does so: that is no failure to catch single posts.
 fn both(
     given: &Given<'_>,
     part: usize,
@@ -552,12 +552,16 @@ fn both(
         minutes.insert(minute, Both::default());
     }
     let posts = given.posts.get(part);
+    let whole: Vec<Vec<bool>> = views
+        .iter()
+        .map(|view| view.whole(given.intervals))
+        .collect();
     for (place, second) in seconds.iter().enumerate() {
         let is_alike = given
             .alike
             .is_none_or(|alike| alike.get(place) == Some(&true));
         if is_alike
-            && views.iter().all(|view| view.has_posts(place))
+            && whole.iter().all(|whole| whole.get(place) == Some(&true))
             && let Some(in_second) = posts.and_then(|posts| posts.get(second))
             && let [first, other] = in_second.servers[..]
             && let Some(both) = minutes.get_mut(&UtcMs(second * 1_000).minute())
@@ -1110,24 +1114,30 @@ mod tests {
 
     #[test]
     fn the_estimate_is_about_seconds_that_both_have() {
-        let in_second = |first, second, common| InSecond {
+        let in_second = |[first, second, common]: [u64; 3]| InSecond {
             posts: first + second - common,
             servers: vec![first, second],
             common,
             belated: Vec::new(),
         };
-        let posts = [
-            (3, in_second(5, 4, 3)),
-            (4, in_second(7, 0, 0)),
-            (5, in_second(0, 9, 0)),
-            (59, in_second(1, 1, 0)),
-            (60, in_second(2, 3, 2)),
-        ];
+        // a break of both: neither has the whole of 119, or of 122, in which it came back
+        let broken = [(119_400, 122_200, Cause::Network)];
+        let of = |second| match second {
+            3 => Some([5, 4, 3]),
+            4 => Some([7, 0, 0]),
+            5 => Some([0, 9, 0]),
+            119 => Some([1, 3, 0]),
+            122 => Some([3, 1, 0]),
+            120 | 121 => None,
+            _ => Some([2, 2, 2]),
+        };
+        let posts = (0..130).filter_map(|second| Some((second, in_second(of(second)?))));
+        let posts: BTreeMap<i64, InSecond> = posts.collect();
         let found = account(&Given {
             intervals: &hour(),
             servers: &["1".parse().unwrap(), "2".parse().unwrap()],
-            posts: &[posts.into()],
-            timelines: &[up(&[]), up(&[])],
+            posts: &[posts],
+            timelines: &[up(&broken), up(&broken)],
             is_in_span: true,
             began: Some(UtcMs(-1)),
             has_rules: false,
@@ -1135,8 +1145,10 @@ mod tests {
             alike: None,
         });
         let both = |minute| <[u64; 4]>::from(found.both[0][&Minute(minute)]);
-        assert_eq!(both(0), [2, 6, 5, 3]);
-        assert_eq!(both(1), [1, 2, 3, 2]);
+        assert_eq!(both(0), [58, 119, 118, 117]);
+        assert_eq!(both(1), [59, 118, 118, 118]);
+        // after the last post comes a silence
+        assert_eq!(both(2), [6, 12, 12, 12]);
         assert_eq!(found.both[0].len(), 10, "every minute has a row");
         assert_eq!(both(9), [0; 4]);
     }

@@ -6,8 +6,8 @@
 //!
 //! It assumes that the two lose posts independently of each other, and that both are offered the same posts. If both
 //! lose the same posts (because of the platform, or a shared network), the true number is greater: the estimate is
-//! then a lower bound. Seconds that one of them did not cover at all are gaps and take no part: a burst is no failure
-//! to catch single posts.
+//! then a lower bound. Seconds that one of them did not cover at all are gaps and take no part, nor do the seconds
+//! beside them, which it covered in part: a burst is no failure to catch single posts.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "[u64; 4]", into = "[u64; 4]")]
 pub struct Both {
-    /// How many seconds both covered with posts.
+    /// How many seconds both covered with posts, none of them beside a gap of one of the two.
     pub seconds: u64,
     /// Posts of the first server in them.
     pub first: u64,

@@ -145,6 +145,20 @@ impl Covered {
     }
 }
 
+/// The seconds that a leg has seen whole, and that have posts: those beside a gap of the leg were cut short by what made the gap.
+pub fn whole_with_posts(
+    intervals: &[Interval],
+    begins: Option<UtcMs>,
+    covered: &[bool],
+    quiet: &[bool],
+) -> Vec<bool> {
+    let edges = edges(intervals, begins, covered);
+    let of_each = covered.iter().zip(quiet).zip(edges);
+    of_each
+        .map(|((covered, quiet), is_edge)| *covered && !quiet && !is_edge)
+        .collect()
+}
+
 /// The covered seconds that lie beside an uncovered one of the same hour that counts.
 fn edges(intervals: &[Interval], begins: Option<UtcMs>, covered: &[bool]) -> Vec<bool> {
     let seconds: Vec<i64> = all(intervals).collect();

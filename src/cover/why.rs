@@ -10,7 +10,7 @@ use super::{
     run_causes::SecondCause,
     seconds,
 };
-use crate::period::UtcMs;
+use crate::period::{Interval, UtcMs};
 
 /// One leg's hour.
 pub(super) struct View<'a> {
@@ -32,6 +32,15 @@ impl View<'_> {
 
     pub(super) fn has(&self, place: usize) -> bool {
         self.has_posts(place) || self.quiet.get(place) == Some(&true)
+    }
+
+    /// The seconds with posts that this leg has seen whole.
+    pub(super) fn whole(&self, intervals: &[Interval]) -> Vec<bool> {
+        let places = 0..self.with_posts.len();
+        let covered: Vec<bool> = places.map(|place| self.has(place)).collect();
+        let is_quiet = covered.iter().zip(&self.with_posts);
+        let quiet: Vec<bool> = is_quiet.map(|(covered, has)| *covered && !has).collect();
+        seconds::whole_with_posts(intervals, Some(self.begins), &covered, &quiet)
     }
 
     pub(super) fn has_posts(&self, place: usize) -> bool {

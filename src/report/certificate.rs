@@ -272,7 +272,7 @@ fn estimated(statement: &Statement, estimate: &Estimate) -> String {
             thousands(estimate.high)
         ),
         _ => format!(
-            "In the seconds {which}, both missed at most {} (97.5 % limit).",
+            "In the seconds {which}, both missed at most {} (97.5 % limit), if they lose posts independently.",
             plural(estimate.high, "post", "posts")
         ),
     }
@@ -300,7 +300,7 @@ fn unseen(statement: &Statement) -> String {
         ", and seconds in which it is not known that the servers were sent the same,"
     };
     let words = format!(
-        "{} The estimate is based on {based_on}; seconds in gaps{others} do not count. Method: {}, summed over the minutes of the day.",
+        "{} The estimate is based on {based_on}; seconds in gaps and at their edges{others} do not count. Method: {}, summed over the minutes of the day.",
         estimated(statement, estimate),
         estimate.method
     );

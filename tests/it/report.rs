@@ -1018,6 +1018,9 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
     let bits = |covered: &Covered| seconds::from_hex(&covered.bitmap, 3_600).unwrap();
     let [of_one, of_two] = [&one, &two].map(|leg| bits(&coverage.servers[leg]));
     let of_union = bits(&coverage.union);
+    let no_quiet = vec![false; 3_600];
+    let [whole_one, whole_two] =
+        [&of_one, &of_two].map(|bits| seconds::whole_with_posts(&intervals, None, bits, &no_quiet));
     // 43 posts a second, of which each server lacks one in 200 of those that both could have
     let row = |minute: usize| {
         let of = |has: &dyn Fn(usize) -> bool| {
@@ -1026,18 +1029,20 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
         };
         let in_both = of(&|place| of_one[place] && of_two[place]);
         let lost = 43 * in_both / 200;
+        let whole = of(&|place| whole_one[place] && whole_two[place]);
+        let lost_of_whole = 43 * whole / 200;
         let both = Both {
-            seconds: in_both,
-            first: 43 * in_both - lost,
-            second: 43 * in_both - lost,
-            common: 43 * in_both - 2 * lost,
+            seconds: whole,
+            first: 43 * whole - lost_of_whole,
+            second: 43 * whole - lost_of_whole,
+            common: 43 * whole - 2 * lost_of_whole,
         };
         let of_each = [&of_one, &of_two].map(|bits| 43 * of(&|place| bits[place]) - lost);
         MinuteRow {
             minute: Minute(intervals[0].begin.minute().0 + i64::try_from(minute).unwrap()),
             posts: 43 * of(&|place| of_union[place]),
             of_servers: of_each.to_vec(),
-            common: both.common,
+            common: 43 * in_both - 2 * lost,
             both: Some(both),
         }
     };
