@@ -1110,4 +1110,67 @@ mod tests {
             [1, 1, 2, 2, 2, 3, 3, 4, 5, 5]
         );
     }
+
+    /// Each trouble is over for good once a connection has held: what it had come to is not gone on with.
+    #[test]
+    fn a_connection_that_held_ends_every_row_of_the_table() {
+        let all = [
+            (End::Failed, 250),
+            (End::NotTheApi, 250),
+            (refused(Refusal::Server), 5_000),
+            (refused(Refusal::RateLimit), 60_000),
+            (refused(Refusal::TooManyConnections), 10_000),
+            (refused(Refusal::Unauthorized), 10_000),
+        ];
+        for (end, first_ms) in all {
+            let mut backoff = backoff();
+            let mut wait_ms = || backoff.ended(START, end).until.0 - START.0;
+            assert!(is_about(wait_ms(), first_ms), "{end:?}");
+            assert!(first_ms * 2 <= wait_ms().max(wait_ms()), "{end:?} grows");
+            backoff.held();
+            let again = backoff.ended(START, end).until.0 - START.0;
+            assert!(is_about(again, first_ms), "{end:?}: {again}");
+        }
+    }
+
+    /// The rows whose alarm is none of refusals.
+    #[test]
+    fn what_a_person_has_to_mend_is_asked_for_again_soon() {
+        for (end, why, alarm, expected_ms) in [
+            (
+                refused(Refusal::NoRules),
+                Why::NoRules,
+                AlarmKind::Rules,
+                [60_000, 60_000, 60_000],
+            ),
+            (
+                End::NotTheApi,
+                Why::NotTheApi,
+                AlarmKind::NotTheApi,
+                [250, 500, 750],
+            ),
+        ] {
+            let mut backoff = backoff();
+            for expected_ms in expected_ms {
+                let next = backoff.ended(START, end);
+                assert_eq!((next.why, next.alarm), (why, Some(alarm)));
+                assert!(is_about(next.until.0 - START.0, expected_ms), "{next:?}");
+            }
+        }
+    }
+
+    /// Two requests are left in the window. Four legs that start at once get one each at its own time, not all at once.
+    #[test]
+    fn the_first_requests_of_legs_are_promised_to_one_each() {
+        let budget = ANSWERS_MAX + 3 * ANSWERS_PER_LEG;
+        let allowance = Allowance::new(4, vec![START.plus_ms(-1_000); budget - 4]);
+        let mut legs: Vec<Backoff> = (0..4)
+            .map(|chance| Backoff::of_leg(chance, [], &allowance))
+            .collect();
+        let until: Vec<UtcMs> = legs.iter_mut().map(|leg| leg.first(START).until).collect();
+        let at_once = until.iter().filter(|until| **until == START).count();
+        assert!((1..4).contains(&at_once), "{until:?}");
+        let different: std::collections::BTreeSet<&UtcMs> = until.iter().collect();
+        assert!(2 < different.len(), "{until:?}");
+    }
 }

@@ -207,14 +207,19 @@ impl Endpoint {
     }
 
     async fn connect_tcp(&self, host: &str, port: u16) -> Result<TcpStream, Fault> {
-        /// An address that swallows packets must leave time for the others.
-        const PER_ADDRESS_MIN: Duration = Duration::from_secs(2);
         let lookup = lookup_host((host, port));
         let addresses: Vec<SocketAddr> = match self.within(CONNECT, lookup).await {
             Some(Ok(addresses)) => addresses.collect(),
             Some(Err(error)) => return Err(Fault::new(EndCause::Dns, &error)),
             None => return Err(Fault::new(EndCause::Dns, "no address within 10 s")),
         };
+        self.connect_any(&addresses).await
+    }
+
+    /// To the first of these addresses that takes the connection.
+    async fn connect_any(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Fault> {
+        /// An address that swallows packets must leave time for the others.
+        const PER_ADDRESS_MIN: Duration = Duration::from_secs(2);
         let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
         let limit = (CONNECT / count).max(PER_ADDRESS_MIN);
         let mut last = Fault::new(EndCause::Dns, "the name has no address");
@@ -251,4 +256,131 @@ fn tls_connector() -> Result<TlsConnector, ApiError> {
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::bench::{Says, run, served},
+        *,
+    };
+
+    fn endpoint(url: &str, proxy: Option<&str>) -> Endpoint {
+        let proxies = Proxies::new(|name| proxy.filter(|_| name == "ALL_PROXY").map(str::to_owned));
+        Endpoint::new(url, &Clock::system(), &proxies.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_address_says_host_port_path_and_whether_there_is_tls() {
+        for (url, host, port, authority, prefix, is_tls) in [
+            ("https://api.x.com", "api.x.com", 443, "api.x.com", "", true),
+            (
+                "https://api.x.com/",
+                "api.x.com",
+                443,
+                "api.x.com",
+                "",
+                true,
+            ),
+            (
+                "wss://a.example:8443/x/y/",
+                "a.example",
+                8_443,
+                "a.example:8443",
+                "/x/y",
+                true,
+            ),
+            ("http://127.0.0.1", "127.0.0.1", 80, "127.0.0.1", "", false),
+            ("ws://[::1]:81/x", "::1", 81, "[::1]:81", "/x", false),
+        ] {
+            let found = endpoint(url, None);
+            assert_eq!(
+                (&*found.host, found.port, &*found.path_prefix),
+                (host, port, prefix)
+            );
+            assert_eq!(found.authority, authority, "{url}");
+            assert_eq!(found.tls.is_some(), is_tls, "{url}");
+            let ask = Ask {
+                path: "/2/a?b=c".to_owned(),
+                headers: vec![(header::ACCEPT, HeaderValue::from_static("x"))],
+            };
+            let request = found.request(ask).unwrap();
+            assert_eq!(request.uri().to_string(), format!("{prefix}/2/a?b=c"));
+            assert_eq!(request.headers()[header::HOST], authority);
+            assert_eq!(request.headers()[header::ACCEPT], "x");
+        }
+        for wrong in ["", "api.x.com", "ftp://a", "https://", "https://a b"] {
+            let found = Endpoint::new(wrong, &Clock::system(), &Proxies::default());
+            assert!(found.is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_address_of_a_name_is_tried_until_one_answers() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let there = listener.local_addr().unwrap();
+        let closed = {
+            let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            gone.local_addr().unwrap()
+        };
+        let endpoint = endpoint("http://a.example", None);
+        let tried = |addresses: &[SocketAddr]| {
+            let connected = run(async { endpoint.connect_any(addresses).await });
+            connected
+                .map(|stream| stream.peer_addr().unwrap())
+                .map_err(|fault| fault.cause)
+        };
+        assert_eq!(tried(&[there]), Ok(there));
+        assert_eq!(tried(&[closed, closed, there]), Ok(there));
+        assert_eq!(tried(&[closed, closed]), Err(EndCause::Connect));
+        assert_eq!(tried(&[]), Err(EndCause::Dns));
+    }
+
+    fn says(text: &str) -> Says {
+        vec![(text.as_bytes().to_vec(), 200)]
+    }
+
+    #[test]
+    fn a_proxy_is_asked_for_host_and_port_as_urls_write_them() {
+        for (url, asked_for) in [
+            ("http://[2001:db8::1]:81/x", "[2001:db8::1]:81"),
+            ("ws://a.example/x", "a.example:80"),
+            ("http://a.example:8080", "a.example:8080"),
+        ] {
+            let (proxy, asked) = served(vec![says("HTTP/1.1 403 No\r\n\r\n")]);
+            let endpoint = endpoint(url, Some(&proxy));
+            let fault = run(async { endpoint.connect().await.map(drop).unwrap_err() });
+            assert_eq!(fault.cause, EndCause::Proxy);
+            let head = asked.recv().unwrap();
+            let connect = format!("CONNECT {asked_for} HTTP/1.1\nHost: {asked_for}\n");
+            assert!(head.starts_with(&connect), "{head}");
+        }
+    }
+
+    #[test]
+    fn who_has_not_understood_the_handshake_is_no_endpoint() {
+        let answer =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n";
+        for accept in ["", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"] {
+            let (url, asked) = served(vec![says(&format!("{answer}{accept}\r\n"))]);
+            let endpoint = endpoint(&url.replace("http", "ws"), None);
+            let ask = Ask {
+                path: "/subscribe".to_owned(),
+                headers: Vec::new(),
+            };
+            let opened = run(async { endpoint.open(Transport::WebSocket, ask).await.map(drop) });
+            let Err(fault) = opened else {
+                panic!("it is taken for one: {accept:?}");
+            };
+            assert_eq!(fault.cause, EndCause::Protocol);
+            assert!(
+                fault.detail.contains("does not speak WebSocket"),
+                "{}",
+                fault.detail
+            );
+            let head = asked.recv().unwrap().to_ascii_lowercase();
+            assert!(head.starts_with("get /subscribe http/1.1\n"), "{head}");
+            assert!(head.contains("sec-websocket-version: 13\n"), "{head}");
+        }
+    }
 }

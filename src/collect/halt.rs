@@ -203,3 +203,126 @@ impl Halt {
         self.hurry.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{
+        place::{decide::Asks, open::Opener},
+        world::{
+            clock::Clock,
+            faulty::{Call, FaultyDisk},
+        },
+    };
+
+    /// A server's folder on a disk with much room.
+    fn halt(dir: &Path) -> (Arc<FaultyDisk>, Halt) {
+        let disk = Arc::new(FaultyDisk::default());
+        disk.has_free(1 << 40);
+        let spool = Opener::of(&*disk, dir)
+            .spool(&dir.into(), Asks::Make)
+            .unwrap();
+        disk.make_folder(&dir.join("1")).unwrap();
+        let halt = Halt::new(
+            Arc::clone(&disk) as Arc<dyn Disk>,
+            spool,
+            &"1".parse().unwrap(),
+            Arc::default(),
+        );
+        (disk, halt)
+    }
+
+    fn full() -> WriteError {
+        WriteError::Full { path: "x".into() }
+    }
+
+    fn away() -> WriteError {
+        WriteError::Away { path: "x".into() }
+    }
+
+    #[test]
+    fn the_first_reason_to_end_holds_but_trouble_outweighs_a_signal() {
+        let trouble = |what: &str| Stop::Trouble(what.to_owned());
+        for (stops, expected) in [
+            (vec![Stop::Signal, Stop::Signal], Stop::Signal),
+            (vec![Stop::Signal, trouble("a")], trouble("a")),
+            (vec![trouble("a"), Stop::Signal], trouble("a")),
+            (vec![trouble("a"), trouble("b")], trouble("a")),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let (_disk, halt) = halt(dir.path());
+            assert!(!halt.progress().is_stopping());
+            for stop in stops {
+                halt.stop(stop);
+            }
+            assert_eq!(halt.state().stop, Some(expected));
+            assert!(halt.progress().is_stopping());
+        }
+    }
+
+    #[test]
+    fn a_full_disk_gets_its_reserve_and_it_goes_on_when_there_is_room_for_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, halt) = halt(dir.path());
+        let reserve = || disk.len(&dir.path().join("1/reserve")).unwrap();
+        let hangs = Clock::system().steady();
+        halt.hold_reserve().unwrap();
+        assert_eq!(reserve(), Some(RESERVE_BYTES));
+        // the first time there is something to be had from it
+        assert!(halt.disk_fails(&full()) && !halt.disk_fails(&full()));
+        assert_eq!((reserve(), halt.state().full), (None, true));
+        assert!(
+            halt.progress().goes_on(hangs),
+            "waiting for room is no hanging"
+        );
+        halt.renew_reserve();
+        assert_eq!(reserve(), None, "there is no room yet");
+        disk.has_free(RESERVE_BYTES + ROOM_BYTES - 1);
+        assert!(!halt.try_resume());
+        disk.has_free(RESERVE_BYTES + ROOM_BYTES);
+        disk.fail(Call::Reserve, "reserve", io::ErrorKind::StorageFull);
+        assert!(!halt.try_resume(), "the reserve cannot be had");
+        assert_eq!(reserve(), None, "and nothing of it stays");
+        assert!(halt.state().full);
+        disk.mend();
+        assert!(halt.try_resume());
+        assert_eq!((reserve(), halt.state().full), (Some(RESERVE_BYTES), false));
+        assert!(
+            !halt.progress().goes_on(hangs),
+            "from now on hanging is hanging"
+        );
+    }
+
+    #[test]
+    fn a_reserve_that_could_not_be_had_is_taken_as_soon_as_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, halt) = halt(dir.path());
+        let reserve = || disk.len(&dir.path().join("1/reserve")).unwrap();
+        disk.fail(Call::Reserve, "reserve", io::ErrorKind::StorageFull);
+        assert!(halt.hold_reserve().is_err());
+        disk.has_free(RESERVE_BYTES + ROOM_BYTES - 1);
+        disk.mend();
+        halt.renew_reserve();
+        assert_eq!(reserve(), None);
+        disk.has_free(RESERVE_BYTES + ROOM_BYTES);
+        halt.renew_reserve();
+        assert_eq!(reserve(), Some(RESERVE_BYTES));
+    }
+
+    #[test]
+    fn a_spool_that_is_away_is_waited_for_and_what_lies_in_its_place_is_let_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, halt) = halt(dir.path());
+        halt.hold_reserve().unwrap();
+        assert!(!halt.disk_fails(&away()), "it is not worth trying at once");
+        assert!(disk.len(&dir.path().join("1/reserve")).unwrap().is_some());
+        disk.rename(&dir.path().join("spool.json"), &dir.path().join("gone"))
+            .unwrap();
+        assert!(!halt.try_resume());
+        disk.rename(&dir.path().join("gone"), &dir.path().join("spool.json"))
+            .unwrap();
+        assert!(halt.try_resume());
+    }
+}

@@ -21,6 +21,10 @@ pub use trial::{NoStream, trial};
 /// What each minute was like: the record `alive`. Pure, so that a simulated week can use it too.
 pub mod pulse;
 
+/// What the unit tests of attempts need.
+#[cfg(test)]
+mod bench;
+
 mod connect;
 mod earlier;
 mod fault;

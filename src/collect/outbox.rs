@@ -456,4 +456,109 @@ mod tests {
             );
         });
     }
+
+    /// What the seal will say of them goes with lines: when the first and the last of them came, and how many were cut.
+    #[test]
+    fn portions_that_go_together_are_told_together() {
+        let (outbox, messages, _clock, _halt) = outbox("2026-11-23T14:05:00.000Z@1");
+        let at = |ms: i64| UtcMs(1_795_442_700_000 + ms);
+        run(async {
+            outbox.lines(at(0), b"a\n".to_vec(), 1).await;
+            outbox.lines(at(3), b"b\nc\n".to_vec(), 2).await;
+            outbox.lines(at(7), b"d\n".to_vec(), 0).await;
+            outbox.flush().await;
+            outbox.lines(at(9), b"e\n".to_vec(), 4).await;
+            outbox.flush().await;
+            outbox.flush().await;
+        });
+        drop(outbox);
+        let told = messages.iter().map(|message| match message {
+            Message::Lines {
+                first,
+                last,
+                stored,
+                oversize,
+                room,
+            } => {
+                assert!(room.is_some());
+                let stored = String::from_utf8(stored).unwrap();
+                (first.0 - at(0).0, last.0 - at(0).0, stored, oversize)
+            }
+            _ => panic!("nothing else was sent"),
+        });
+        let expected = [
+            (0, 7, "a\nb\nc\nd\n".to_owned(), 3),
+            (9, 9, "e\n".to_owned(), 4),
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_line_longer_than_the_queue_takes_all_of_it_and_goes() {
+        let (outbox, messages, clock, _halt) = outbox("2026-11-23T14:05:00.000Z@1");
+        run(async {
+            let at = outbox.stamp().now;
+            let goes = async {
+                outbox.lines(at, vec![b'x'; QUEUE_BYTES + 1], 1).await;
+                outbox.error_frame(at, "y".repeat(QUEUE_BYTES + 1)).await;
+            };
+            let written = async {
+                while !matches!(messages.try_recv(), Ok(Message::Lines { .. })) {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                ((), ()) = async { tokio::join!(goes, written) } => (),
+                () = clock.sleep(Duration::from_secs(20)) => panic!("it waits for room that is never there"),
+            }
+        });
+    }
+
+    /// What the API's clock tells of ours, answer after answer, and which of them begins a new run.
+    #[test]
+    fn a_clock_that_drifts_either_way_begins_a_new_run_however_slowly() {
+        for (offsets, runs) in [
+            (&[0, 2_500, -2_500][..], &[][..]),
+            (&[0, 2_501], &[-2_501]),
+            (&[0, -2_501], &[2_501]),
+            // a second an answer
+            (
+                &[0, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000],
+                &[-3_000, -3_000],
+            ),
+            (&[7_000, 6_000, 5_000, 4_000], &[3_000]),
+        ] {
+            let (outbox, messages, _clock, _halt) = outbox("2026-11-23T14:05:00.000Z@1");
+            run(async {
+                let at = outbox.stamp().now;
+                outbox.counted(1, 0);
+                outbox.lines(at, b"{}\n".to_vec(), 0).await;
+                for offset_ms in offsets {
+                    outbox.clock_seen(*offset_ms);
+                }
+            });
+            drop(outbox);
+            let (mut steps, mut words) = (Vec::new(), Vec::new());
+            for message in &messages {
+                words.push(word(&message));
+                if let Message::Event { event, .. } = &message
+                    && let What::ClockStepped { step_ms, .. } = event.what
+                {
+                    steps.push(step_ms);
+                }
+            }
+            assert_eq!(steps, runs, "{offsets:?}");
+            if !runs.is_empty() {
+                // what is in hand and the minute so far belong to the run that ends
+                let [lines, alive, run, ..] = &words[..] else {
+                    panic!("{words:?}");
+                };
+                assert!(
+                    lines.ends_with("lines 3") && alive.ends_with("alive 1"),
+                    "{words:?}"
+                );
+                assert!(run.starts_with("run "), "{words:?}");
+            }
+        }
+    }
 }

@@ -431,4 +431,130 @@ mod tests {
         assert_eq!(minutes(3 * 60_000), [0, 1, 2]);
         assert_eq!(minutes(4 * 60_000), [0]);
     }
+
+    fn gone(cause: EndCause) -> What {
+        What::Disconnected(Disconnected {
+            cause,
+            status: None,
+            disconnect_type: None,
+            lines: 0,
+            unfinished: None,
+            detail: String::new(),
+        })
+    }
+
+    fn connected() -> What {
+        What::Connected {
+            status: 200,
+            backfill_minutes: 0,
+            transaction: None,
+        }
+    }
+
+    const FIRST_LINE: What = What::FirstLine {
+        clock_offset_ms: None,
+    };
+
+    /// Three outages, in the second of which an answer brought nothing.
+    #[test]
+    fn each_outage_has_its_own_begin_and_its_own_reason() {
+        let mut pulse = Pulse::new(at(0));
+        for (ms, what) in [
+            (1_000, gone(EndCause::Dns)),
+            (2_000, connected()),
+            (2_500, FIRST_LINE),
+            (30_000, gone(EndCause::Eof)),
+            (31_000, connected()),
+            (31_500, gone(EndCause::Reset)),
+        ] {
+            pulse.event(at(ms), &what);
+        }
+        let down = pulse.over(at(60_000)).remove(0).down.unwrap();
+        assert_eq!(
+            (down.since, down.nothing_since, down.cause),
+            (at(31_500), at(30_000), Some(EndCause::Reset))
+        );
+        pulse.event(at(61_000), &connected());
+        pulse.event(at(61_500), &FIRST_LINE);
+        // up again: nothing of it is left, and what waits now has no outage to tell of
+        let waiting = What::Waiting {
+            wait_ms: None,
+            why: Why::DiskFull,
+        };
+        pulse.event(at(62_000), &waiting);
+        assert_eq!(pulse.over(at(120_000)).remove(0).down, None);
+        pulse.event(at(130_000), &gone(EndCause::Stall));
+        let down = pulse.last(at(131_000)).down.unwrap();
+        assert_eq!(
+            (down.since, down.nothing_since, down.why),
+            (at(130_000), at(130_000), None)
+        );
+    }
+
+    #[test]
+    fn a_silence_that_the_end_of_the_connection_ends_is_told() {
+        let mut pulse = Pulse::new(at(0));
+        pulse.connected(at(1_000));
+        pulse.bytes(at(5_000));
+        pulse.disconnected(at(35_000));
+        pulse.connected(at(36_000));
+        pulse.disconnected(at(38_001));
+        // nothing is silent while nothing is connected
+        let alive = pulse.last(at(50_000));
+        assert_eq!(
+            silences(&alive),
+            [(1_000, 5_000), (5_000, 35_000), (36_000, 38_001)]
+        );
+    }
+
+    #[test]
+    fn whatever_a_step_finds_begun_is_moved_by_it() {
+        let hash = |text: &[u8]| crate::segment::sha256::Sha256::of(text);
+        let mut pulse = Pulse::new(at(0));
+        pulse.event(
+            at(500),
+            &What::Rules {
+                rules: Vec::new(),
+                sha256: hash(b"a"),
+                configured: hash(b"b"),
+            },
+        );
+        pulse.event(at(1_000), &gone(EndCause::Dns));
+        pulse.event(at(2_000), &connected());
+        let hour = 3_600_000;
+        pulse.stepped(at(hour + 3_000), hour);
+        // an answer alone has brought nothing: it is still nothing since the begin
+        pulse.event(at(hour + 4_000), &gone(EndCause::Eof));
+        let last = pulse.last(at(hour + 5_000));
+        let told = last.rules.unwrap();
+        assert_eq!((told.at, told.sha256), (at(hour + 500), hash(b"a")));
+        let down = last.down.unwrap();
+        assert_eq!(
+            (down.since, down.nothing_since),
+            (at(hour + 4_000), at(hour))
+        );
+    }
+
+    /// It was awake when something happened last, be it bytes, an event or a step of its clock.
+    #[test]
+    fn a_machine_sleeps_since_whatever_happened_last() {
+        let asleep = |happened: &dyn Fn(&mut Pulse)| {
+            let mut pulse = Pulse::new(at(0));
+            pulse.bytes(at(10_000));
+            happened(&mut pulse);
+            let found = pulse.over(at(900_000)).remove(0).asleep.unwrap();
+            found.begin
+        };
+        assert_eq!(asleep(&|_| ()), at(10_000));
+        assert_eq!(asleep(&|pulse| pulse.bytes(at(20_000))), at(20_000));
+        let event = |pulse: &mut Pulse| pulse.event(at(30_000), &gone(EndCause::Eof));
+        assert_eq!(asleep(&event), at(30_000));
+        assert_eq!(
+            asleep(&|pulse| pulse.stepped(at(40_000), 5_000)),
+            at(40_000)
+        );
+        // of a clock that was put back nothing of before is left
+        let back = |pulse: &mut Pulse| pulse.stepped(at(-120_000 + 7_000), -3_600_000);
+        assert_eq!(asleep(&back), at(-120_000 + 7_000));
+    }
 }

@@ -171,3 +171,84 @@ impl Rules<'_> {
         ask.read(response.status().as_u16(), encoding, &bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::bench::{Bench, run, served},
+        *,
+    };
+    use crate::source::wire::Ask;
+
+    /// Rules of which each is a page of its own; the last page names no other.
+    struct Pages;
+
+    impl AskRules for Pages {
+        fn ask(&self, page: Option<&str>) -> Ask {
+            Ask {
+                path: format!("/rules/{}", page.unwrap_or("first")),
+                headers: Vec::new(),
+            }
+        }
+
+        fn read(&self, status: u16, _: Option<&str>, body: &[u8]) -> Result<RulesPage, String> {
+            let text = String::from_utf8_lossy(body).into_owned();
+            let (value, next) = text.split_once(' ').ok_or_else(|| format!("{status}"))?;
+            Ok(RulesPage {
+                rules: vec![rules::tests::rule(value, "", value)],
+                next: Some(next.to_owned()).filter(|next| !next.is_empty()),
+            })
+        }
+
+        fn configured(&self) -> crate::segment::sha256::Sha256 {
+            rules::hash(&["a", "b", "c"].map(|value| rules::tests::rule(value, "", "")))
+        }
+    }
+
+    fn answer(body: &str) -> super::super::bench::Says {
+        let length = body.len();
+        let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
+        vec![(text.into_bytes(), 50)]
+    }
+
+    #[test]
+    fn rules_are_those_of_all_pages_and_one_that_is_missing_is_all_of_them() {
+        for (pages, told) in [
+            (&["a 2", "b 3", "c "][..], Ok(true)),
+            (&["a 2", "b "], Ok(false)),
+            (&["a 2", "b 3", "broken"], Err("200")),
+        ] {
+            let bench = Bench::new(1);
+            let (url, asked) = served(pages.iter().map(|page| answer(page)).collect());
+            let endpoint = bench.endpoint(&url);
+            let session = bench.session();
+            let rules = Rules {
+                wire: session.wire,
+                leg: session.leg,
+                outbox: session.outbox,
+                endpoint: &endpoint,
+                clock: session.clock,
+                connected: session.connected,
+                matched: session.matched,
+                said: RefCell::default(),
+            };
+            let is_settled = run(rules.ask(&Pages));
+            assert_eq!(is_settled, told == Ok(true), "{pages:?}");
+            let paths: Vec<String> = asked
+                .try_iter()
+                .filter_map(|head| head.split(' ').nth(1).map(str::to_owned))
+                .collect();
+            let all = ["/rules/first", "/rules/2", "/rules/3"];
+            assert_eq!(paths, all[..pages.len()]);
+            let events = bench.events();
+            match &events[..] {
+                [event] => match (&event.what, told) {
+                    (What::Rules { rules, .. }, Ok(_)) => assert_eq!(rules.len(), pages.len()),
+                    (What::RulesUnknown { detail }, Err(why)) => assert_eq!(detail, why),
+                    other => panic!("{other:?}"),
+                },
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

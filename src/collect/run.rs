@@ -770,3 +770,190 @@ impl Driver<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::bench::{Bench, run},
+        *,
+    };
+    use crate::{alarm::AlarmKind, backoff::RateLimit};
+
+    /// A run whose clock was off, either way, and a start before the last line tell nothing of how long ago that was.
+    #[test]
+    fn the_last_line_of_an_earlier_run_is_believed_if_both_clocks_can_be() {
+        let now = UtcMs(1_795_442_700_000);
+        let earlier = now.plus_ms(-90_000);
+        let long_ago = Some(UtcMs(i64::MIN));
+        for (last_line, offset_ms, expected) in [
+            (None, Some(0), None),
+            (Some(earlier), None, Some(earlier)),
+            (Some(earlier), Some(5_000), Some(earlier)),
+            (Some(earlier), Some(-5_000), Some(earlier)),
+            (Some(earlier), Some(5_001), long_ago),
+            (Some(earlier), Some(-5_001), long_ago),
+            (Some(earlier), Some(i64::MIN), long_ago),
+            (Some(now), Some(0), Some(now)),
+            (Some(now.plus_ms(1)), Some(0), long_ago),
+            (Some(now.plus_ms(1)), None, long_ago),
+        ] {
+            let past = Past {
+                last_line,
+                clock_offset_ms: offset_ms,
+                ..Past::default()
+            };
+            assert_eq!(believed(past, now), expected, "{past:?}");
+        }
+    }
+
+    fn driver<'a>(bench: &'a Bench, endpoints: &'a [Endpoint]) -> Driver<'a> {
+        Driver {
+            session: bench.session(),
+            backoff: Backoff::new(7, []),
+            endpoints,
+            endpoint: 0,
+            failing_since: None,
+            last: Last::default(),
+        }
+    }
+
+    fn outcome(end: End, last: Last) -> Outcome {
+        Outcome {
+            end,
+            answered: None,
+            held: false,
+            last,
+            words: "it ended".to_owned(),
+            lines: None,
+        }
+    }
+
+    #[test]
+    fn what_came_last_is_known_however_many_attempts_bring_nothing() {
+        let bench = Bench::new(1);
+        let endpoints = [bench.endpoint("http://127.0.0.1:9")];
+        let mut driver = driver(&bench, &endpoints);
+        let at = |ms| Some(bench.clock.steady().plus_ms(ms));
+        let (first, second) = (at(-50_000), at(-9_000));
+        for (arrival, cursor, expected) in [
+            (first, Some(5), (first, Some(5))),
+            (None, None, (first, Some(5))),
+            (second, None, (second, Some(5))),
+            (None, None, (second, Some(5))),
+            (second, Some(9), (second, Some(9))),
+        ] {
+            driver.judge(&outcome(End::Failed, Last { arrival, cursor }));
+            assert_eq!((driver.last.arrival, driver.last.cursor), expected);
+        }
+    }
+
+    #[test]
+    fn each_endpoint_has_a_minute_of_its_own() {
+        let bench = Bench::new(1);
+        let urls = [
+            "http://127.0.0.1:9",
+            "http://127.0.0.1:10",
+            "http://127.0.0.1:11",
+        ];
+        let endpoints = urls.map(|url| bench.endpoint(url));
+        let mut driver = driver(&bench, &endpoints);
+        let nothing = outcome(End::Failed, Last::default());
+        let something = Last {
+            arrival: Some(bench.clock.steady()),
+            cursor: None,
+        };
+        let something = outcome(End::Dropped, something);
+        // how long ago an attempt was made, what it gave, and where the next one goes
+        for (ago_ms, outcome, place) in [
+            (59_000, &nothing, 0),
+            (1_000, &something, 0),
+            (59_000, &nothing, 0),
+            (1_000, &something, 0),
+            (61_000, &nothing, 1),
+            (1_000, &nothing, 1),
+            (500, &nothing, 1),
+            (1_000, &something, 1),
+            (61_000, &nothing, 2),
+            (100, &something, 2),
+            (61_000, &nothing, 0),
+        ] {
+            let asked = bench.clock.steady().plus_ms(-ago_ms);
+            driver.note(outcome, asked);
+            driver.move_on();
+            assert_eq!(driver.endpoint, place, "{ago_ms}");
+        }
+    }
+
+    #[test]
+    fn whoever_waits_on_purpose_makes_progress() {
+        let bench = Bench::new(1_000);
+        let endpoints = [bench.endpoint("http://127.0.0.1:9")];
+        let driver = driver(&bench, &endpoints);
+        let now = bench.clock.steady();
+        let until = now.plus_ms(300_000);
+        run(driver.wait(Next {
+            until,
+            why: Why::RateLimit,
+            row: (until, Why::RateLimit),
+            alarm: None,
+        }));
+        assert!(bench.halt.progress().goes_on(until.plus_ms(59_000)));
+        assert!(until <= bench.clock.steady(), "it has waited");
+        let events = bench.events();
+        let waits = events.iter().filter_map(|event| match &event.what {
+            What::Waiting { wait_ms, why } => Some((*wait_ms, *why)),
+            _ => None,
+        });
+        let waits: Vec<(Option<u64>, Why)> = waits.collect();
+        let [(Some(290_000..=300_000), Why::RateLimit)] = waits[..] else {
+            panic!("{waits:?}");
+        };
+    }
+
+    /// What the API says of its limit, and that a person has to act, is heeded by whoever judges an attempt.
+    #[test]
+    fn an_attempt_is_judged_by_its_end_and_its_answer() {
+        let bench = Bench::new(1);
+        let endpoints = [bench.endpoint("http://127.0.0.1:9")];
+        let mut driver = driver(&bench, &endpoints);
+        let now = bench.clock.steady();
+        let limit = RateLimit {
+            remaining: Some(0),
+            reset: Some(now.plus_ms(400_000)),
+        };
+        let refused = |refusal| End::Refused {
+            refusal,
+            with_backfill: false,
+        };
+        let limited = Outcome {
+            answered: Some((now, limit)),
+            ..outcome(refused(crate::backoff::Refusal::RateLimit), Last::default())
+        };
+        let next = driver.judge(&limited);
+        assert_eq!((next.why, next.alarm), (Why::RateLimit, None));
+        assert!((401_000..410_000).contains(&(next.until.0 - now.0)));
+        let alone = outcome(
+            refused(crate::backoff::Refusal::Unauthorized),
+            Last::default(),
+        );
+        assert_eq!(driver.judge(&alone).alarm, Some(AlarmKind::Refused));
+    }
+
+    #[test]
+    fn what_ends_in_trouble_is_said_to_have() {
+        let ended = |stop: Option<Stop>| {
+            let bench = Bench::new(1);
+            if let Some(stop) = stop {
+                bench.halt.stop(stop);
+            }
+            let (sender, written) = oneshot::channel();
+            drop(sender);
+            run(write_out(&bench.halt, written))
+        };
+        assert!(ended(None).is_ok() && ended(Some(Stop::Signal)).is_ok());
+        let trouble = Stop::Trouble("it burns".to_owned());
+        assert!(
+            matches!(ended(Some(trouble)), Err(CollectError::Disk(what)) if what == "it burns")
+        );
+    }
+}

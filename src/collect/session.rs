@@ -678,8 +678,11 @@ fn rate_limit(headers: &HeaderMap, offset_ms: Option<i64>) -> RateLimit {
 mod tests {
     use hyper::header::HeaderValue;
 
-    use super::*;
-    use crate::fuzz::Fuzz;
+    use super::{
+        super::bench::{Bench, Says, run, served},
+        *,
+    };
+    use crate::{fuzz::Fuzz, segment::event::Event};
 
     #[test]
     fn fuzz_dates_and_limits() {
@@ -752,5 +755,161 @@ mod tests {
             });
             assert_eq!(reading.next_check(), UtcMs(steady + STALL_MS));
         }
+    }
+
+    const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+
+    /// What becomes of an attempt that is answered so, and how long it takes, really.
+    fn tried(bench: &Bench, resume: Resume, says: Says) -> (Outcome, i64) {
+        let (url, _asked) = served(vec![says]);
+        let real = Clock::system();
+        let begin = real.steady();
+        let endpoint = bench.endpoint(&url);
+        let attempt = async { bench.session().attempt(&endpoint, (resume, None)).await };
+        let outcome = run(attempt);
+        (outcome, real.steady().0 - begin.0)
+    }
+
+    #[test]
+    fn how_an_attempt_ends_decides_when_the_next_one_is() {
+        let says = |parts: &[(&str, u64)]| -> Says {
+            let part = |(text, silence_ms): &(&str, u64)| (text.as_bytes().to_vec(), *silence_ms);
+            parts.iter().map(part).collect()
+        };
+        let refused = |refusal| End::Refused {
+            refusal,
+            with_backfill: false,
+        };
+        let stream = |text: &str| format!("{STREAM}{text}");
+        for (parts, end, lines, words) in [
+            // nothing at all, and silence
+            (
+                says(&[(&*stream(""), 3_000)]),
+                End::Dropped,
+                Some(0),
+                "no byte for 30 s",
+            ),
+            (
+                says(&[(&*stream("1\n"), 3_000)]),
+                End::Dropped,
+                Some(1),
+                "no byte for 30 s",
+            ),
+            // nothing at all, and the end
+            (says(&[(&*stream(""), 0)]), End::Failed, Some(0), ""),
+            (says(&[(&*stream("x\n"), 0)]), End::Dropped, Some(1), ""),
+            (says(&[(&*stream("\n"), 0)]), End::Dropped, Some(0), ""),
+            // what cannot be read is a fault of the configuration only if nothing could be
+            (
+                says(&[(&*stream("misfit\n"), 0)]),
+                refused(Refusal::BadRequest),
+                Some(0),
+                "misfit",
+            ),
+            (
+                says(&[(&*stream("x\nmisfit\n"), 0)]),
+                End::Dropped,
+                Some(1),
+                "misfit",
+            ),
+            // a body without an end is not waited for
+            (
+                says(&[(
+                    "HTTP/1.1 503 Busy\r\nContent-Length: 100000\r\n\r\nabc",
+                    5_000,
+                )]),
+                refused(Refusal::Server),
+                None,
+                "HTTP 503: 3 bytes",
+            ),
+        ] {
+            let (outcome, took_ms) = tried(&Bench::new(100), Resume::Live, parts);
+            assert_eq!(
+                (outcome.end, outcome.lines),
+                (end, lines),
+                "{}",
+                outcome.words
+            );
+            assert!(outcome.words.contains(words), "{}", outcome.words);
+            assert!(took_ms < 2_500, "{took_ms} ms: {}", outcome.words);
+        }
+    }
+
+    #[test]
+    fn of_a_refusal_only_the_begin_is_read() {
+        let head = b"HTTP/1.1 400 No\r\nContent-Length: 10000000\r\n\r\n".to_vec();
+        let says = vec![([head, vec![b'x'; 100_000]].concat(), 4_000)];
+        let (outcome, took_ms) = tried(&Bench::new(1), Resume::Live, says);
+        assert_eq!(outcome.words, "HTTP 400: 65536 bytes");
+        assert!(took_ms < 3_000, "{took_ms} ms");
+    }
+
+    #[test]
+    fn the_last_place_in_the_stream_is_that_of_the_last_line_that_tells_one() {
+        let text = format!("{STREAM}7\nx\n");
+        let says = vec![(text.into_bytes(), 0), (b"9\ny\nz\n".to_vec(), 0)];
+        let (outcome, _) = tried(&Bench::new(1), Resume::Live, says);
+        assert_eq!((outcome.last.cursor, outcome.lines), (Some(9), Some(5)));
+        assert!(outcome.last.arrival.is_some());
+    }
+
+    #[test]
+    fn only_a_wrong_request_is_a_refusal_of_backfill() {
+        for (status, is_refused) in [(503, false), (404, false), (400, true)] {
+            let bench = Bench::new(100);
+            let says = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
+            let says = vec![(says.into_bytes(), 0)];
+            let (outcome, _) = tried(&bench, Resume::Minutes(3), says);
+            assert!(
+                matches!(
+                    outcome.end,
+                    End::Refused {
+                        with_backfill: true,
+                        ..
+                    }
+                ),
+                "{:?}",
+                outcome.end
+            );
+            // while nobody knows, one leg asks
+            assert_eq!(run(bench.right.turn()).is_none(), is_refused, "{status}");
+        }
+    }
+
+    /// Keep-alives and nothing else for more than a minute.
+    #[test]
+    fn that_no_post_comes_is_told_since_the_last_one() {
+        let bench = Bench::new(20);
+        let mut says = vec![(format!("{STREAM}1\n").into_bytes(), 300)];
+        says.extend(std::iter::repeat_n((b"\n".to_vec(), 300), 11));
+        tried(&bench, Resume::Live, says);
+        let events = bench.events();
+        let told: Vec<i64> = events
+            .iter()
+            .filter_map(|event| match event.what {
+                What::NoPosts { since } => Some(event.at.0 - since.0),
+                _ => None,
+            })
+            .collect();
+        let [ms] = told[..] else {
+            panic!("{events:?}");
+        };
+        assert!((NO_POSTS_MS..2 * NO_POSTS_MS).contains(&ms), "{ms}");
+    }
+
+    /// An answer's head tells the platform's clock; where it does not, the age of events does.
+    #[test]
+    fn what_events_tell_of_the_clock_counts_only_where_the_answer_tells_nothing() {
+        let steps = |date: &str| {
+            let bench = Bench::new(1);
+            let head = STREAM.replace("\r\n\r\n", &format!("\r\n{date}\r\n"));
+            let text = format!("{head}offset 100\noffset 60000\n");
+            tried(&bench, Resume::Live, vec![(text.into_bytes(), 0)]);
+            let events = bench.events();
+            let is_step = |event: &&Event| matches!(event.what, What::ClockStepped { .. });
+            events.iter().filter(is_step).count()
+        };
+        assert_eq!(steps(""), 1);
+        assert_eq!(steps("Date: Mon, 23 Nov 2026 14:05:00 GMT\r\n"), 0);
     }
 }

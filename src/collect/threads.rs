@@ -408,7 +408,10 @@ mod tests {
         place::{decide::Asks, open::Opener},
         segment::{event::What, name::RunId},
         source::SAMPLE,
-        world::disk::{DiskFile, Entry, RealDisk, Source},
+        world::{
+            disk::{DiskFile, Entry, RealDisk, Source},
+            faulty::{Call, FaultyDisk},
+        },
     };
 
     /// What was done to the segments, and when it was over. A sync tells when it began as well.
@@ -645,5 +648,85 @@ mod tests {
             panic!("it goes on as if nothing had happened");
         };
         assert!(what.starts_with("cannot write"), "{what}");
+    }
+
+    /// What becomes of a run in which these calls of the disk fail for good: while its first minute goes on, and in the end.
+    fn run_on(call: Call, ending: &'static str) -> [Option<Stop>; 2] {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::system();
+        let faulty = Arc::new(FaultyDisk::default());
+        let disk: Arc<dyn Disk> = Arc::clone(&faulty) as _;
+        let shared = on(Arc::clone(&disk), dir.path(), &clock);
+        faulty.fail(call, ending, io::ErrorKind::Other);
+        let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), SAMPLE.word, RUN);
+        let (to_writer, ended) = start(&shared, writer).unwrap();
+        let at = UtcMs(1_795_442_400_000);
+        let lines = |at: UtcMs| Message::Lines {
+            first: at,
+            last: at,
+            stored: b"{}\n".to_vec(),
+            oversize: 0,
+            room: None,
+        };
+        to_writer.send(lines(at)).unwrap();
+        // until the first sync is due
+        for _ in 0..200 {
+            if call != Call::Sync || shared.halt.state().stop.is_some() {
+                break;
+            }
+            clock.block(Duration::from_millis(10));
+        }
+        let first = shared.halt.state().stop;
+        // whoever has gone by then takes nothing any more
+        drop(to_writer.send(lines(at.plus_ms(60_000))));
+        drop(to_writer);
+        assert!(ended.blocking_recv().is_err());
+        [first, shared.halt.state().stop]
+    }
+
+    #[test]
+    fn nothing_that_the_disk_cannot_do_is_passed_over() {
+        assert_eq!(run_on(Call::Write, ".none"), [None, None]);
+        for (call, ending) in [
+            (Call::Write, ".jsonl.open"),
+            (Call::Sync, "_000.jsonl.open"),
+            (Call::Sync, ".events.jsonl.open"),
+            (Call::Rename, "_000.jsonl"),
+            (Call::Rename, ".events.jsonl"),
+            (Call::Rename, ".seal.json"),
+            (Call::MakeFolder, "1/2026-11-23/14"),
+        ] {
+            let [first, stop] = run_on(call, ending);
+            assert!(
+                matches!(stop, Some(Stop::Trouble(_))),
+                "{call:?} {ending}: {stop:?}"
+            );
+            // a kernel tells once that it could not make something durable: the next sync may be well
+            assert!(call != Call::Sync || first.is_some(), "{ending}");
+        }
+    }
+
+    #[test]
+    fn no_folder_is_made_where_the_spool_s_disk_is_to_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let shared = on(Arc::new(RealDisk), dir.path(), &Clock::system());
+        let syncer = Syncer {
+            desk: shared,
+            dirty: Arc::default(),
+            watched: None,
+            to_seal: VecDeque::new(),
+        };
+        let name: SegmentName = "1_sample_20261123T1405Z_00000005_000".parse().unwrap();
+        let folder = dir.path().join(name.folder());
+        RealDisk
+            .rename(&dir.path().join("spool.json"), &dir.path().join("gone"))
+            .unwrap();
+        syncer.prepare(&name);
+        assert!(!folder.exists());
+        RealDisk
+            .rename(&dir.path().join("gone"), &dir.path().join("spool.json"))
+            .unwrap();
+        syncer.prepare(&name);
+        assert!(folder.is_dir());
     }
 }

@@ -361,3 +361,33 @@ fn files_of(name: &SegmentName) -> [String; 3] {
     let (day, hour) = (name.minute.day_folder(), name.minute.hour_folder());
     ENDINGS.map(|ending| format!("{day}/{hour}/{name}.{ending}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::disk::RealDisk;
+
+    #[test]
+    fn a_place_that_was_found_is_that_of_this_server_at_this_target() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("place.json");
+        let server: ServerId = "2".parse().unwrap();
+        let found = |id: &str, target: &str| {
+            let server: ServerId = id.parse().unwrap();
+            remembered(&RealDisk, &path, &server, target)
+        };
+        let target = "ssh://u@a/spool";
+        assert_eq!(found("2", target), None);
+        let known = Remembered {
+            server,
+            target: target.to_owned(),
+            folder: "/2".to_owned(),
+        };
+        disk::put(&RealDisk, &path, &serde_json::to_vec(&known).unwrap()).unwrap();
+        assert_eq!(found("2", target), Some("/2".to_owned()));
+        assert_eq!(found("3", target), None);
+        assert_eq!(found("2", "ssh://u@b/spool"), None);
+        disk::put(&RealDisk, &path, b"{").unwrap();
+        assert_eq!(found("2", target), None);
+    }
+}

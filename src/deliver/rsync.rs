@@ -574,4 +574,31 @@ mod tests {
             )
         });
     }
+
+    #[test]
+    fn how_rsync_ends_tells_whether_the_other_side_was_reached() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let end = |code: i32| {
+            let status = ExitStatus::from_raw(code << 8);
+            match failed("to".to_owned(), status, Complaint("it says no".to_owned())) {
+                RsyncError::Unreachable { .. } => "unreachable",
+                RsyncError::Missing { .. } => "missing",
+                RsyncError::Failed { .. } => "failed",
+                RsyncError::Start(_) => "start",
+            }
+        };
+        for code in [10, 12, 30, 35, 127, 255] {
+            assert_eq!(end(code), "unreachable", "{code}");
+        }
+        for code in [1, 2, 3, 5, 11, 13, 23, 24, 25] {
+            assert_eq!(end(code), "failed", "{code}");
+        }
+        // ended by a signal
+        let killed = failed(
+            String::new(),
+            ExitStatus::from_raw(9),
+            Complaint(String::new()),
+        );
+        assert!(matches!(killed, RsyncError::Failed { .. }));
+    }
 }

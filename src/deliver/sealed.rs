@@ -121,3 +121,50 @@ pub fn check(
 pub(super) fn digest_of(disk: &dyn Disk, path: &Path) -> io::Result<Digest> {
     raw::read_through(&mut *raw::open(disk, path)?, |_| Ok(()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What may be well another time is not set aside.
+    #[test]
+    fn only_what_can_never_be_used_is_final() {
+        let path = || PathBuf::from("x");
+        let io = |kind: io::ErrorKind| SealedError::Io(ErrorAt::new(&path(), kind));
+        let json = serde_json::from_str::<Seal>("{").unwrap_err();
+        let seal = |why: SealError| SealedError::Seal(Err::<(), _>(why).at(&path()).unwrap_err());
+        let sha256 = Sha256::ZEROS;
+        for (why, is_final) in [
+            (io(io::ErrorKind::NotFound), true),
+            (io(io::ErrorKind::PermissionDenied), false),
+            (io(io::ErrorKind::Other), false),
+            (seal(SealError::Json(json)), true),
+            (seal(SealError::TooNew { found: 2 }), false),
+            (
+                seal(SealError::OtherName {
+                    name: "a".to_owned(),
+                    says: "b".to_owned(),
+                }),
+                true,
+            ),
+            (
+                SealedError::Length {
+                    path: path(),
+                    sealed: 1,
+                    found: 2,
+                },
+                true,
+            ),
+            (
+                SealedError::Content {
+                    path: path(),
+                    sealed: sha256,
+                    found: sha256,
+                },
+                true,
+            ),
+        ] {
+            assert_eq!(why.is_final(), is_final, "{why}");
+        }
+    }
+}

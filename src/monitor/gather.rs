@@ -381,3 +381,195 @@ fn mails(disk: &dyn Disk, data_dir: &Path) -> io::Result<MailFacts> {
         why: Queue::new(disk, folder).why_oldest(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{segment::sha256::Sha256, vault::published::Entry, world::disk::RealDisk};
+
+    fn hour(text: &str) -> Hour {
+        format!("2026-11-{text}").parse().unwrap()
+    }
+
+    fn at(text: &str) -> UtcMs {
+        format!("2026-11-{text}:00Z").parse().unwrap()
+    }
+
+    fn append(path: &Path, line: &impl serde::Serialize) {
+        let json = serde_json::to_string(line).unwrap() + "\n";
+        disk::append_lines(&RealDisk, path, json.as_bytes()).unwrap();
+    }
+
+    /// A primary's folders.
+    struct Site {
+        dir: tempfile::TempDir,
+        gatherer: Gatherer,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = |name: &str| dir.path().join(name);
+            for name in ["spool", "vault"] {
+                RealDisk.make_folder(&folder(name)).unwrap();
+                let mark = folder(name).join(format!("{name}.json"));
+                disk::put(&RealDisk, &mark, br#"{"id":"a"}"#).unwrap();
+            }
+            let places = Places {
+                data_dir: dir.path().to_owned(),
+                this: Some("1".parse().unwrap()),
+                spool: folder("spool").into(),
+                merger: None,
+                vault: folder("vault").into(),
+                legs: vec!["1".parse().unwrap()],
+                acks: None,
+                zone: Zone::named("UTC").unwrap(),
+            };
+            let gatherer = Gatherer::new(Arc::new(RealDisk), places);
+            Self { dir, gatherer }
+        }
+
+        /// A revision of an hour is committed that has so many posts; `None`: its manifest cannot be read.
+        fn commit(&self, of: Hour, revision: u64, posts: Option<u64>) {
+            let vault = self.dir.path().join("vault");
+            let path = layout::manifest_path(&vault, of);
+            RealDisk.make_folder(path.parent().unwrap()).unwrap();
+            let manifest = posts.map_or_else(
+                || "{".to_owned(),
+                |posts| {
+                    format!(
+                        r#"{{"intervals":[],"counts":{{"servers":{{}},"total":{{"posts":{posts}}}}},
+                            "coverage":{{"servers":{{}},"union":{{"seconds":3600,"covered":3600}}}}}}"#
+                    )
+                },
+            );
+            disk::put(&RealDisk, &path, manifest.as_bytes()).unwrap();
+            let line = ledger::Line {
+                hour: of,
+                revision,
+                manifest_sha256: Sha256::ZEROS,
+                previous: Sha256::ZEROS,
+            };
+            append(&ledger::path(&vault), &line);
+        }
+
+        fn publish(&self, file: &str, revision: Option<u64>, new_ids: u64, time: UtcMs) {
+            let entry = Entry {
+                time,
+                hour: None,
+                revision,
+                file: file.to_owned(),
+                sha256: Sha256::ZEROS,
+                new_ids,
+            };
+            append(&published::path(self.dir.path()), &entry);
+        }
+
+        fn look(&mut self, now: UtcMs) -> Facts {
+            let time = Reading {
+                now,
+                steady: now,
+                steps: 0,
+                stepped_ms: 0,
+            };
+            self.gatherer.gather(time).unwrap()
+        }
+
+        /// The posts of those hours that are known.
+        fn posts(&mut self, now: UtcMs) -> Vec<(String, u64)> {
+            let hours = self.look(now).vault.hours;
+            let posts = hours
+                .iter()
+                .map(|(hour, facts)| (hour.to_string(), facts.counts.total.posts));
+            posts.collect()
+        }
+    }
+
+    #[test]
+    fn of_each_hour_that_is_shown_its_latest_revision_is_known() {
+        let mut site = Site::new();
+        let now = at("23T14:30");
+        assert!(site.posts(now).is_empty());
+        let (one, other) = (hour("23_13"), hour("23_12"));
+        site.commit(one, 1, Some(5));
+        let known = |posts: &[(&str, u64)]| -> Vec<(String, u64)> {
+            let all = posts
+                .iter()
+                .map(|(hour, posts)| (format!("2026-11-{hour}"), *posts));
+            all.collect()
+        };
+        assert_eq!(site.posts(now), known(&[("23_13", 5)]));
+        site.commit(one, 2, Some(7));
+        assert_eq!(site.posts(now), known(&[("23_13", 7)]));
+        // one whose manifest is being put there just now is looked for again
+        site.commit(other, 1, None);
+        assert_eq!(site.posts(now), known(&[("23_13", 7)]));
+        site.commit(other, 1, Some(9));
+        assert_eq!(site.posts(now), known(&[("23_12", 9), ("23_13", 7)]));
+        let facts = site.look(now);
+        assert_eq!(facts.vault.revisions, [(other, 1), (one, 2)].into());
+        assert_eq!(facts.vault.lines, 4);
+        // what is older than a week is not shown, but for what the last day is compared with
+        let (weeks, older) = (hour("09_13"), hour("09_10"));
+        site.commit(weeks, 1, Some(3));
+        site.commit(older, 1, Some(2));
+        let later = at("24T11:30");
+        assert_eq!(site.posts(now).len(), 4);
+        assert_eq!(
+            site.posts(later),
+            known(&[("09_13", 3), ("23_12", 9), ("23_13", 7)])
+        );
+        assert!(site.look(now).away.is_empty());
+    }
+
+    #[test]
+    fn the_hours_of_four_weeks_ago_are_compared_with() {
+        let now = hour("29_14");
+        let wanted = wanted(now);
+        for week in 1..=4 {
+            for back in [0, 23] {
+                assert!(
+                    wanted.contains(&Hour(now.0 - back - week * 168)),
+                    "{week} {back}"
+                );
+            }
+            if 1 < week {
+                assert!(!wanted.contains(&Hour(now.0 - 24 - week * 168)), "{week}");
+            }
+        }
+        assert!(!wanted.contains(&Hour(now.0 - 5 * 168)) && !wanted.contains(&Hour(now.0 + 1)));
+        assert!((0..168).all(|back| wanted.contains(&Hour(now.0 - back))));
+    }
+
+    /// The diary may tell of a revision once more after a later one: it was found again.
+    #[test]
+    fn what_is_public_is_the_latest_that_ever_was_and_ids_count_for_thirty_days() {
+        let mut site = Site::new();
+        let now = at("23T14:30");
+        assert!(site.look(now).published.is_none());
+        let manifest = "2026-11-23_13_manifest.json";
+        let name = Public::Manifest(hour("23_13")).name();
+        assert_eq!(name, manifest);
+        let ago = |ms: i64| now.plus_ms(-ms);
+        site.publish(
+            &Public::Ids(hour("23_13")).name(),
+            Some(3),
+            40,
+            ago(published::WINDOW_MS),
+        );
+        site.publish(&name, Some(2), 0, ago(9));
+        site.publish(
+            &Public::Ids(hour("23_13")).name(),
+            Some(3),
+            7,
+            ago(published::WINDOW_MS - 1),
+        );
+        site.publish(&name, Some(1), 0, ago(3));
+        let public = site.look(now).published.unwrap();
+        // ids without their manifest do not make an hour public
+        assert_eq!(public.revisions, [(hour("23_13"), 2)].into());
+        assert_eq!(public.ids, [(ago(published::WINDOW_MS - 1), 7)]);
+        let later = site.look(now.plus_ms(1)).published.unwrap();
+        assert_eq!(later.ids, []);
+    }
+}

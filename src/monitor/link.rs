@@ -507,4 +507,135 @@ mod tests {
         assert_eq!(now(0, 90_000), 13_000 - BEFORE_MS);
         assert_eq!(now(0, -90_000), -90_000);
     }
+
+    fn rules(same: bool) -> What {
+        let hash = |text: &[u8]| crate::segment::sha256::Sha256::of(text);
+        What::Rules {
+            rules: Vec::new(),
+            sha256: hash(b"a"),
+            configured: hash(if same { b"a" } else { b"b" }),
+        }
+    }
+
+    fn unknown(detail: &str) -> What {
+        What::RulesUnknown {
+            detail: detail.to_owned(),
+        }
+    }
+
+    #[test]
+    fn rules_are_unknown_since_they_were_first_not_told_until_they_are_told() {
+        let mut link = Link::default();
+        let known = |link: &Link| {
+            let unknown = link.rules_unknown.as_ref();
+            (
+                link.rules.map(|told| (told.at.0, told.is_as_configured())),
+                unknown.map(|(since, why)| (since.0, why.clone())),
+            )
+        };
+        link.take(&event(1, rules(false)));
+        assert_eq!(known(&link), (Some((1, false)), None));
+        link.take(&event(2, unknown("503")));
+        link.take(&event(3, unknown("504")));
+        assert_eq!(
+            known(&link),
+            (Some((1, false)), Some((2, "504".to_owned())))
+        );
+        link.take(&event(
+            4,
+            What::ClockStepped {
+                number: 2,
+                step_ms: 100,
+            },
+        ));
+        assert_eq!(
+            known(&link),
+            (Some((101, false)), Some((102, "504".to_owned())))
+        );
+        link.take(&event(105, rules(true)));
+        assert_eq!(known(&link), (Some((105, true)), None));
+        link.take(&event(106, unknown("505")));
+        assert_eq!(known(&link).1, Some((106, "505".to_owned())));
+    }
+
+    #[test]
+    fn a_new_run_knows_nothing_of_the_former_one_but_how_far_the_clock_is_off() {
+        let mut link = Link::default();
+        for what in [
+            started(),
+            connected(),
+            What::FirstLine {
+                clock_offset_ms: Some(-9_000),
+            },
+            rules(false),
+            unknown("503"),
+            refused(),
+            What::Waiting {
+                wait_ms: Some(10),
+                why: Why::Unauthorized,
+            },
+        ] {
+            link.take(&event(5, what));
+        }
+        assert_eq!(link.waits_until, Some(UtcMs(15)));
+        link.take(&event(7, refused()));
+        assert_eq!(
+            (link.waits, link.waits_until),
+            (Some(Why::Unauthorized), None)
+        );
+        link.take(&event(100, started()));
+        let expected = Link {
+            state: LinkState::Disconnected,
+            since: Some(UtcMs(100)),
+            told: Some(UtcMs(100)),
+            clock_offset_ms: Some(-9_000),
+            nothing_since: Some(UtcMs(100)),
+            started: Some(UtcMs(100)),
+            started_as: 1,
+            ..Link::default()
+        };
+        assert_eq!(link, expected);
+    }
+
+    /// What a connection is like only as long as a collector runs, and what it is for good.
+    #[test]
+    fn who_was_stopped_is_stopped_whoever_looks_and_the_worst_state_is_shown() {
+        let link = |state| Link {
+            state,
+            since: Some(UtcMs(5)),
+            told: Some(UtcMs(9)),
+            waits: Some(Why::Network),
+            ..Link::default()
+        };
+        let states = [
+            LinkState::Connected,
+            LinkState::Stopped,
+            LinkState::Unknown,
+            LinkState::Disconnected,
+            LinkState::Died,
+        ];
+        for state in states {
+            let (died, unknown) = (
+                link(state).not_running(),
+                link(state).unknown_since(Some(UtcMs(7))),
+            );
+            if state == LinkState::Stopped {
+                assert_eq!([died, unknown], [link(state), link(state)]);
+                continue;
+            }
+            assert_eq!(
+                (died.state, died.since, died.waits),
+                (LinkState::Died, Some(UtcMs(9)), None)
+            );
+            assert_eq!(
+                (unknown.state, unknown.since),
+                (LinkState::Unknown, Some(UtcMs(7)))
+            );
+        }
+        // of whom nothing was ever heard nothing is known
+        assert_eq!(Link::default().not_running(), Link::default());
+        for two in states.windows(2) {
+            assert!(link(two[0]).trouble() < link(two[1]).trouble(), "{two:?}");
+        }
+    }
 }

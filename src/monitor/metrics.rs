@@ -311,3 +311,172 @@ fn stages(picture: &Snapshot) -> Vec<Family> {
         ),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        monitor::{
+            facts::{Facts, LegFacts, MailFacts, PublishedFacts, ServerFacts},
+            link::Link,
+            snapshot::{self, Settled},
+        },
+        period::{UtcMs, Zone},
+        schedule::stage::Stage,
+        segment::{rules::Told, sha256::Sha256},
+    };
+
+    const NOW: UtcMs = UtcMs(1_795_442_700_000);
+
+    fn told(configured: &[u8]) -> Told {
+        Told {
+            at: NOW,
+            sha256: Sha256::of(b"a"),
+            configured: Sha256::of(configured),
+        }
+    }
+
+    fn facts() -> Facts {
+        let link = |state| Link {
+            state,
+            since: Some(NOW.plus_ms(-90_500)),
+            told: Some(NOW),
+            clock_offset_ms: Some(-1_500),
+            rules: Some(told(b"a")),
+            ..Link::default()
+        };
+        let of = |state| ServerFacts {
+            bytes: 4_096,
+            aside: 2,
+            last_line: Some(NOW.plus_ms(-2_250)),
+            sealed_until: Some(NOW),
+            link: link(state),
+            minutes: [
+                (NOW.minute(), 5),
+                (crate::period::Minute(NOW.minute().0 - 1), 120),
+            ]
+            .into(),
+            ..ServerFacts::default()
+        };
+        let mut second = of(LinkState::Disconnected);
+        second.link.rules_unknown = Some((NOW, "503".to_owned()));
+        second.legs = [
+            ("2.01", LinkState::Connected),
+            ("2.02", LinkState::Disconnected),
+            ("2.03", LinkState::Stopped),
+        ]
+        .map(|(leg, state)| {
+            let of_leg = LegFacts {
+                link: link(state),
+                ..LegFacts::default()
+            };
+            (leg.parse().unwrap(), of_leg)
+        })
+        .into();
+        let mut third = of(LinkState::Connected);
+        third.link.rules = Some(told(b"b"));
+        let hours = ["2026-11-23_12", "2026-11-23_13"].map(|hour| hour.parse().unwrap());
+        let mut facts = Facts {
+            servers: [("1", of(LinkState::Connected)), ("2", second), ("3", third)]
+                .map(|(id, facts)| (id.parse().unwrap(), facts))
+                .into(),
+            is_collecting: Some(true),
+            free_bytes: 48_000_000,
+            free_then: (1..=48)
+                .rev()
+                .map(|hours| {
+                    let at = NOW.plus_ms(-3_600_000 * hours);
+                    (at, 48_000_000 + 1_000_000 * u64::try_from(hours).unwrap())
+                })
+                .collect(),
+            mails: MailFacts {
+                waiting: 3,
+                ..MailFacts::default()
+            },
+            published: Some(PublishedFacts {
+                revisions: [(hours[0], 1)].into(),
+                ids: vec![(NOW, 70)],
+            }),
+            ..Facts::default()
+        };
+        facts.vault.revisions = [(hours[0], 1), (hours[1], 3)].into();
+        facts.vault.lines = 4;
+        let mut run = Run::begun(NOW.plus_ms(-30_000));
+        run.failures = 2;
+        facts.record.stages.insert(Stage::Merge, run);
+        facts
+    }
+
+    /// All that has a value, without its help.
+    fn lines(role: Role) -> Vec<String> {
+        let settled = Settled {
+            program: "test/1",
+            this: Some("1".parse().unwrap()),
+            role: Some(role),
+            leaves_archive: false,
+            delivers_to_store: false,
+            zone: Zone::named("UTC").unwrap(),
+            partitions: 3,
+            has_rules: false,
+            ids_max: Some(100),
+            forbidden: None,
+            until: BTreeMap::new(),
+        };
+        let picture = snapshot::of(&facts(), &settled, NOW);
+        let text = of(&picture).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn each_number_is_what_its_name_says_in_base_units() {
+        let lines = lines(Role::Primary);
+        for expected in [
+            "twinstream_storing 1.0",
+            "twinstream_connected{server=\"1\"} 1.0",
+            "twinstream_connected{server=\"2\"} 0.0",
+            "twinstream_leg_connected{leg=\"2.01\"} 1.0",
+            "twinstream_leg_connected{leg=\"2.02\"} 0.0",
+            "twinstream_leg_connected{leg=\"2.03\"} 0.0",
+            "twinstream_rules_as_configured{server=\"1\"} 1.0",
+            "twinstream_rules_as_configured{server=\"2\"} 0.0",
+            "twinstream_rules_as_configured{server=\"3\"} 0.0",
+            "twinstream_connection_changed_timestamp_seconds{server=\"1\"} 1795442609.5",
+            "twinstream_last_line_timestamp_seconds{server=\"1\"} 1795442697.75",
+            "twinstream_lines_per_second{server=\"2\"} 2.0",
+            "twinstream_lines_last_hour{server=\"1\"} 120.0",
+            "twinstream_spool_bytes{server=\"1\"} 4096.0",
+            "twinstream_segments_aside{server=\"3\"} 2.0",
+            "twinstream_delivered_until_timestamp_seconds{server=\"2\"} 1795442700.0",
+            "twinstream_clock_offset_seconds{server=\"1\"} -1.5",
+            "twinstream_vault_revisions_total 4",
+            "twinstream_vault_hours 2.0",
+            "twinstream_publish_behind_hours 1.0",
+            "twinstream_published_ids 70.0",
+            "twinstream_published_ids_limit 100.0",
+            "twinstream_disk_free_bytes 48000000.0",
+            "twinstream_mails_waiting 3.0",
+            "twinstream_stage_failures{stage=\"merge\"} 2.0",
+            "twinstream_stage_started_timestamp_seconds{stage=\"merge\"} 1795442670.0",
+        ] {
+            assert!(
+                lines.iter().any(|line| line == expected),
+                "{expected}: {lines:#?}"
+            );
+        }
+        let runway = lines
+            .iter()
+            .find_map(|line| line.strip_prefix("twinstream_disk_runway_seconds "));
+        let days = runway.unwrap().parse::<f64>().unwrap() / 86_400.0;
+        assert!((days - 2.0).abs() < 0.01, "{days}");
+        // who has nothing to store says nothing of storing
+        let of_merger = self::lines(Role::Merger);
+        assert!(
+            !of_merger
+                .iter()
+                .any(|line| line.starts_with("twinstream_storing"))
+        );
+    }
+}

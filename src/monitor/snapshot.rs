@@ -1385,4 +1385,103 @@ mod tests {
         assert_eq!(lines(Some(-20_000), Some(10_000)), (0, 30));
         assert_eq!(lines(Some(500), Some(-900)), (0, 0), "by chance");
     }
+
+    /// A filtered stream brings what it brings; and what is older than the strips is no news.
+    #[test]
+    fn what_is_not_to_be_compared_or_is_long_over_is_no_state() {
+        let mut facts = Facts::default();
+        facts.vault.hours = [hour("23_14", 40), hour("16_14", 100), hour("09_14", 90)].into();
+        let (_, old) = hour("16_14", 100);
+        let mut unknown = old.gaps[0].clone();
+        unknown.cause = Cause::Unknown;
+        for of in facts.vault.hours.values_mut() {
+            of.gaps = vec![unknown.clone()];
+        }
+        let mut settled = settled();
+        let found = of(&facts, &settled, at("23T17:00:00")).vault;
+        assert!(found.low.is_some());
+        // all three hours tell of the same ten minutes, of which one lies in the last days
+        assert_eq!(found.unknown_seconds, 600);
+        settled.has_rules = true;
+        assert_eq!(of(&facts, &settled, at("23T17:00:00")).vault.low, None);
+        facts.vault.hours.remove(&"2026-11-23_14".parse().unwrap());
+        let later = of(&facts, &settled, at("23T17:00:00")).vault;
+        assert_eq!(later.unknown_seconds, 0);
+    }
+
+    /// What a secondary has sealed is with the primary only once that has said so.
+    #[test]
+    fn until_when_something_is_delivered_says_who_has_it() {
+        let minute = at("23T14:05:00").minute();
+        let until = |this: &str, role, acknowledged: Option<Minute>| {
+            let known = ServerFacts {
+                sealed_until: Some(at("23T14:09:00")),
+                acknowledged: acknowledged.map(|minute| (minute, at("23T14:10:00"))),
+                ..ServerFacts::default()
+            };
+            let facts = Facts {
+                servers: [("1".parse().unwrap(), known)].into(),
+                ..Facts::default()
+            };
+            let settled = Settled {
+                this: Some(this.parse().unwrap()),
+                role: Some(role),
+                ..settled()
+            };
+            of(&facts, &settled, at("23T14:11:00")).servers[0].delivered_until
+        };
+        assert_eq!(until("1", Role::Secondary, None), None);
+        assert_eq!(
+            until("1", Role::Secondary, Some(minute)),
+            Some(minute.end())
+        );
+        assert_eq!(until("1", Role::Primary, None), Some(at("23T14:09:00")));
+        assert_eq!(until("2", Role::Secondary, None), Some(at("23T14:09:00")));
+    }
+
+    #[test]
+    fn a_stamp_of_the_future_is_no_sign_of_life_of_this_server() {
+        let now = at("23T14:05:00");
+        let last = |ahead_ms: i64| {
+            let known = ServerFacts {
+                last_line: Some(now.plus_ms(ahead_ms)),
+                ..ServerFacts::default()
+            };
+            let facts = Facts {
+                servers: [("1".parse().unwrap(), known)].into(),
+                ..Facts::default()
+            };
+            let server = of(&facts, &settled(), now).servers.remove(0);
+            (server.last_line.unwrap().0 - now.0, server.lag_s.unwrap())
+        };
+        assert_eq!(last(-70_000), (-70_000, 70));
+        assert_eq!(last(2_000), (2_000, 0));
+        assert_eq!(last(2_001), (-LONG_AGO_MS, 61));
+        assert_eq!(last(86_400_000), (-LONG_AGO_MS, 61));
+    }
+
+    #[test]
+    fn a_server_has_no_strip_before_it_began() {
+        let mut facts = Facts::default();
+        let (name, mut of_hour) = hour("23_14", 5);
+        let begins = at("23T14:12:00");
+        let seconds = of_hour.coverage.servers.values_mut().next().unwrap();
+        (seconds.begins, seconds.seconds, seconds.covered) = (Some(begins), 2_880, 2_400);
+        facts.vault.hours = [(name, of_hour)].into();
+        facts
+            .servers
+            .insert("1".parse().unwrap(), ServerFacts::default());
+        let found = of(&facts, &settled(), at("23T16:00:00"));
+        let strip = &found.days[0].strips[0];
+        let pieces = strip
+            .pieces
+            .iter()
+            .map(|piece| (piece.begin, piece.end, &*piece.what));
+        let expected = [
+            (begins, at("23T14:20:00"), "network"),
+            (at("23T14:20:00"), at("23T14:59:59"), COVERED),
+        ];
+        assert_eq!(pieces.collect::<Vec<_>>(), expected);
+        assert_eq!((strip.covered_s, strip.committed_s), (2_400, 2_880));
+    }
 }

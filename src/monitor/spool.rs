@@ -722,4 +722,42 @@ mod tests {
         }
         assert_eq!(seen(&written, days(3)).state, LinkState::Stopped);
     }
+
+    /// A stored line is told from others by both its ends, of which the first may lie far away.
+    #[test]
+    fn the_last_line_is_known_however_long_it_is() {
+        let mut written = Written::new();
+        let mut known = KnownServer::default();
+        for (ms, len) in [(0, 10), (1_000, 5_000), (2_000, 700_000), (3_000, 4_096)] {
+            let at = BEGIN.plus_ms(ms);
+            let mut stored = Vec::new();
+            let received = format!(" {{\"text\":\"{}\"}}", "x".repeat(len));
+            line::store(received.as_bytes(), at, &mut stored);
+            let lines = Lines {
+                first: at,
+                last: at,
+                stored: &stored,
+                oversize: 0,
+            };
+            written.writer.lines(lines).unwrap();
+            for known in [&mut known, &mut KnownServer::default()] {
+                let seen = written.seen(known, at.plus_ms(10));
+                assert_eq!(seen.last_line, Some(at), "{len}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_segment_is_left_open_when_its_minute_is_long_over() {
+        let mut written = Written::new();
+        written.line(BEGIN);
+        for (s, left_open) in [(59, 0), (120, 0), (60 + 15 * 60, 0), (61 + 15 * 60, 1)] {
+            let now = BEGIN.plus_ms(1_000 * s);
+            let seen = written.seen(&mut KnownServer::default(), now);
+            assert_eq!((seen.open, seen.left_open), (1, left_open), "{s}");
+        }
+        written.writer.close().unwrap().seal(&RealDisk).unwrap();
+        let seen = written.seen(&mut KnownServer::default(), BEGIN.plus_ms(9_000_000));
+        assert_eq!((seen.sealed, seen.open, seen.left_open), (1, 0, 0));
+    }
 }

@@ -362,3 +362,189 @@ impl Mailer {
         singly
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::{config::settings::Role, period::Zone, world::disk::RealDisk};
+
+    fn monitor_of(dir: &Path, leaves_archive: bool) -> Monitor {
+        let places = Places {
+            data_dir: dir.to_owned(),
+            this: Some("1".parse().unwrap()),
+            spool: dir.join("spool").into(),
+            merger: None,
+            vault: dir.join("vault").into(),
+            legs: vec!["1".parse().unwrap()],
+            acks: None,
+            zone: Zone::named("UTC").unwrap(),
+        };
+        let settled = Settled {
+            program: "test/1",
+            this: Some("1".parse().unwrap()),
+            role: Some(Role::Primary),
+            leaves_archive,
+            delivers_to_store: false,
+            zone: Zone::named("UTC").unwrap(),
+            partitions: 0,
+            has_rules: false,
+            ids_max: None,
+            forbidden: None,
+            until: BTreeMap::new(),
+        };
+        let clock = Clock::system();
+        Monitor::new(
+            Arc::new(RealDisk),
+            places,
+            settled,
+            clock,
+            Box::new(|| None),
+        )
+    }
+
+    fn mails(dir: &Path) -> Vec<String> {
+        let entries = RealDisk.list(&mail_dir(dir)).unwrap();
+        let names = entries.iter().filter_map(|entry| {
+            let (_, what) = entry.name.split_once('_')?;
+            Some(what.trim_end_matches(".json").to_owned())
+        });
+        names.collect()
+    }
+
+    /// What is said of a state, by the one who mails what concerns the archive and by one who leaves that to others.
+    #[test]
+    fn what_begins_and_ends_is_mailed_by_who_is_to_and_kept_by_all() {
+        use crate::schedule::{
+            record::{self, Raised, Record, Run},
+            stage::Stage,
+        };
+        for (mails_at_all, leaves_archive, expected) in [
+            (
+                true,
+                false,
+                &["begin-hour_not_merged-", "begin-osf_token-"][..],
+            ),
+            (true, true, &["begin-osf_token-"]),
+            (false, false, &[]),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let monitor = monitor_of(dir.path(), leaves_archive);
+            let raised = |kind| Raised {
+                kind,
+                subject: String::new(),
+                what: "it is so".to_owned(),
+                more: 0,
+            };
+            let mut run = Run::begun(monitor.clock.now());
+            run.alarms = vec![
+                raised(AlarmKind::HourNotMerged),
+                raised(AlarmKind::OsfToken),
+            ];
+            let mut record = Record::default();
+            record.stages.insert(Stage::Merge, run);
+            record::write(&RealDisk, dir.path(), &record).unwrap();
+            let begun = monitor.clock.steady();
+            monitor.round(mails_at_all, &mut true, begun).unwrap();
+            let mut found = mails(dir.path());
+            found.sort();
+            assert_eq!(found, expected);
+            let said = read_said(&RealDisk, dir.path());
+            assert_eq!(said.open.len(), 2);
+            // another process knows what was said, and says it no second time
+            let again = monitor_of(dir.path(), leaves_archive);
+            *again.said.lock().unwrap() = Some(said);
+            again.round(mails_at_all, &mut true, begun).unwrap();
+            assert_eq!(mails(dir.path()).len(), expected.len());
+        }
+    }
+
+    /// An end is kept as a begin is: else each start says it once more.
+    #[test]
+    fn that_a_state_is_over_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let monitor = monitor_of(dir.path(), false);
+        let now = monitor.clock.now();
+        let over = |ms: i64| alarm::Open {
+            alarm: Alarm {
+                kind: AlarmKind::OsfToken,
+                subject: String::new(),
+                since: now.plus_ms(-3_600_000),
+                what: "it was so".to_owned(),
+                todo: "mend it".to_owned(),
+                partitions: Vec::new(),
+            },
+            over_since: Some(now.plus_ms(-ms)),
+            told: BTreeSet::new(),
+            grown_since: None,
+        };
+        let said = Said {
+            open: vec![over(600_000)],
+            ..Said::default()
+        };
+        monitor.keep(&said).unwrap();
+        *monitor.said.lock().unwrap() = Some(said);
+        monitor
+            .round(true, &mut true, monitor.clock.steady())
+            .unwrap();
+        assert_eq!(mails(dir.path()), ["end-osf_token-"]);
+        assert_eq!(read_said(&RealDisk, dir.path()).open, []);
+    }
+
+    #[test]
+    fn a_run_that_ended_in_order_is_not_said_to_have_crashed() {
+        let dir = tempfile::tempdir().unwrap();
+        let monitor = monitor_of(dir.path(), false);
+        let said = Said {
+            collecting_since: Some(monitor.clock.now()),
+            ..Said::default()
+        };
+        monitor.keep(&said).unwrap();
+        *monitor.said.lock().unwrap() = Some(said);
+        monitor.farewell(true).unwrap();
+        assert_eq!(mails(dir.path()), ["collecting-ends"]);
+        assert_eq!(read_said(&RealDisk, dir.path()).collecting_since, None);
+    }
+
+    #[test]
+    fn free_space_is_noted_once_an_hour_by_whatever_clock_and_the_latest_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let monitor = monitor_of(dir.path(), false);
+        let mut picture = Snapshot::clone(&*monitor.picture().unwrap());
+        let begin = picture.now;
+        let mut note = |minutes: i64| {
+            picture.now = begin.plus_ms(60_000 * minutes);
+            picture.free_bytes = u64::try_from(minutes + 1_000).unwrap();
+            monitor.try_to_note(&picture).unwrap();
+            let bytes = disk::read_bounded(&RealDisk, &free_path(dir.path()), 1 << 20).unwrap();
+            let lines = bytes
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty());
+            let samples =
+                lines.map(|line| serde_json::from_slice::<Sample>(line).unwrap().free_bytes);
+            samples
+                .map(|bytes| i64::try_from(bytes).unwrap() - 1_000)
+                .collect::<Vec<i64>>()
+        };
+        assert_eq!(note(0), [0]);
+        assert_eq!(note(59), [0]);
+        assert_eq!(note(60), [0, 60]);
+        // the clock was a day ahead, and was set back
+        assert_eq!(note(1_500), [0, 60, 1_500]);
+        assert_eq!(note(61), [0, 60, 1_500, 61]);
+        assert_eq!(note(62), [0, 60, 1_500, 61]);
+        for hour in 2..=300 {
+            note(61 + 60 * hour);
+        }
+        let all = note(61 + 60 * 300);
+        assert_eq!(
+            (all.len(), all.last()),
+            (SAMPLES_MAX, Some(&(61 + 60 * 300)))
+        );
+        assert_eq!(
+            all[0],
+            61 + 60 * (301 - i64::try_from(SAMPLES_MAX).unwrap())
+        );
+    }
+}

@@ -323,4 +323,34 @@ mod tests {
         assert_eq!(ended.why.as_deref(), Some("signal 9 ended it"));
         assert_eq!(ended.exit, None);
     }
+
+    #[test]
+    fn each_alarm_of_a_kind_and_a_subject_is_kept_and_nothing_of_the_service_s_own_is_handed_on() {
+        let script = r#"say() { printf '%s\n' "{\"level\":\"ERROR\",\"message\":\"$1\",\"alarm\":\"$2\",\"subject\":\"$3\"}" >&2; }
+            say one disk 1; say two disk 2; say three clock 2; say four disk 2
+            echo "twinstream: ${NOTIFY_SOCKET-none} ${WATCHDOG_USEC-none} ${WATCHDOG_PID-none} $OTHER" >&2; sleep 0.3"#;
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "OTHER"] {
+            command.env(name, "x");
+        }
+        let now = Clock::system().now();
+        let mut child = Child::start(Stage::Merge, command, Duration::from_mins(1), now).unwrap();
+        let ended = end(&mut child, 0);
+        assert_eq!(ended.said.as_deref(), Some("none none none x"));
+        let told: Vec<String> = ended
+            .alarms
+            .iter()
+            .map(|one| {
+                format!(
+                    "{} {} {} {}",
+                    one.kind.word(),
+                    one.subject,
+                    one.what,
+                    one.more
+                )
+            })
+            .collect();
+        assert_eq!(told, ["disk 1 one 0", "disk 2 two 1", "clock 2 three 0"]);
+    }
 }

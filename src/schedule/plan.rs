@@ -475,4 +475,102 @@ mod tests {
         let due = report_due(&zone, 150, "2026-03-29".parse().unwrap());
         assert_eq!(due, "2026-03-30T00:30:00Z".parse().unwrap());
     }
+
+    /// A stage that takes longer than the time between two of its runs is not started beside itself.
+    #[test]
+    fn nothing_is_started_while_it_runs_and_everything_as_often_as_it_says() {
+        let rules = Rules {
+            deliver_every: Some(Duration::from_mins(1)),
+            witness_every: Some(Duration::from_hours(1)),
+            ..primary()
+        };
+        let stages = [
+            (Stage::Deliver, 1),
+            (Stage::Merge, 5),
+            (Stage::Publish, 10),
+            (Stage::Witness, 60),
+        ];
+        let runs = |started: &str, ended: Option<&str>| -> BTreeMap<Stage, Run> {
+            let all = [
+                Stage::Deliver,
+                Stage::Merge,
+                Stage::Publish,
+                Stage::Witness,
+                Stage::Report,
+            ];
+            all.map(|stage| (stage, run(started, ended, 0))).into()
+        };
+        let reports = Reports {
+            days: vec![day("22"), day("23")],
+            reported: until("22"),
+            ..Reports::default()
+        };
+        let found = |runs: &BTreeMap<Stage, Run>, now: UtcMs| {
+            let found = due(&rules, runs, &reports, now);
+            found.into_iter().map(|due| due.stage).collect::<Vec<_>>()
+        };
+        let running = runs("24T03:11", None);
+        for hours in [0, 1, 30] {
+            assert_eq!(
+                found(&running, at("24T03:11").plus_ms(hours * 3_600_000)),
+                []
+            );
+        }
+        let done = runs("24T03:11", Some("24T03:11"));
+        for (stage, minutes) in stages {
+            let at = |minutes: i64, ms| at("24T03:11").plus_ms(60_000 * minutes + ms);
+            assert!(!found(&done, at(minutes, -1)).contains(&stage), "{stage}");
+            assert!(found(&done, at(minutes, 0)).contains(&stage), "{stage}");
+        }
+        assert!(found(&done, at("24T03:12")).contains(&Stage::Report));
+        // who does not do it is never asked to
+        let nothing = Rules {
+            deliver_every: None,
+            merge: None,
+            publish_every: None,
+            witness_every: None,
+            report_at: Some(120),
+        };
+        assert_eq!(
+            due(&nothing, &BTreeMap::new(), &reports, at("24T03:12")),
+            []
+        );
+    }
+
+    /// Nobody wants a thousand mails.
+    #[test]
+    fn of_reports_that_were_missed_those_of_the_last_month_are_made() {
+        let zone = Zone::named("UTC").unwrap();
+        let latest = latest_due(&zone, 120, at("24T12:00")).unwrap();
+        let next = |last: i64, passed: &[i64]| {
+            let reports = Reports {
+                days: (latest.0 - 400..=latest.0).map(Day).collect(),
+                reported: Reported {
+                    last: Some(Day(latest.0 - last)),
+                    passed: passed.iter().map(|back| Day(latest.0 - back)).collect(),
+                },
+                ..Reports::default()
+            };
+            report_day(&reports, latest).map(|day| latest.0 - day.0)
+        };
+        assert_eq!(next(400, &[]), Some(31));
+        assert_eq!(next(31, &[]), Some(30));
+        assert_eq!(next(0, &[32, 40]), None);
+        assert_eq!(next(0, &[31, 3, 40]), Some(31));
+        let mut reported = Reported::default();
+        for back in [40, 35, 20, 1] {
+            reported.note(Day(latest.0 - back));
+        }
+        let passed: Vec<i64> = reported.passed.iter().map(|day| latest.0 - day.0).collect();
+        assert_eq!(
+            (passed.len(), passed.first(), passed.last()),
+            (30, Some(&32), Some(&2))
+        );
+        // one that was passed over and is reported leaves the others, and is no later one
+        reported.note(Day(latest.0 - 7));
+        assert_eq!(
+            (reported.passed.len(), reported.last),
+            (29, Some(Day(latest.0 - 1)))
+        );
+    }
 }

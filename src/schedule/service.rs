@@ -345,8 +345,8 @@ impl Service {
 mod tests {
     use std::path::Path;
 
-    use super::*;
-    use crate::world::disk::RealDisk;
+    use super::{super::record::Raised, *};
+    use crate::{alarm::AlarmKind, world::disk::RealDisk};
 
     /// A collector that does as it is told.
     #[derive(Default)]
@@ -509,5 +509,233 @@ mod tests {
             (run.failures, run.said.as_deref()),
             (0, Some("the service ends"))
         );
+    }
+
+    fn raised(subject: &str) -> Raised {
+        Raised {
+            kind: AlarmKind::Disk,
+            subject: subject.to_owned(),
+            what: "it is so".to_owned(),
+            more: 0,
+        }
+    }
+
+    /// One run after the other, and what is known of the stage after each.
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
+    fn what_is_known_of_a_stage_is_what_its_runs_have_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let service = service(dir.path(), &Arc::default(), Box::new(|_| ()));
+        let mut state = service.state();
+        let due = Due {
+            stage: Stage::Merge,
+            day: None,
+            renews: false,
+        };
+        for (started, exit, with_service, said, alarms, failures, since, says, open) in [
+            (
+                10,
+                Some(1),
+                false,
+                "broken",
+                &["a"][..],
+                1,
+                Some(10),
+                Some("broken"),
+                &["a"][..],
+            ),
+            (
+                20,
+                Some(3),
+                false,
+                "",
+                &["a", "b"],
+                2,
+                Some(10),
+                Some("exit code 3"),
+                &["a", "b"],
+            ),
+            // what says nothing of the state leaves it as it was
+            (
+                30,
+                Some(LOCKED),
+                false,
+                "",
+                &[],
+                2,
+                Some(10),
+                Some("exit code 3"),
+                &["a", "b"],
+            ),
+            (
+                40,
+                None,
+                true,
+                "",
+                &[],
+                2,
+                Some(10),
+                Some("the service ends"),
+                &["a", "b"],
+            ),
+            (
+                50,
+                None,
+                false,
+                "",
+                &[],
+                3,
+                Some(10),
+                Some("signal 9 ended it"),
+                &[],
+            ),
+            (
+                60,
+                Some(5),
+                false,
+                "1 aside",
+                &["c"],
+                0,
+                None,
+                Some("1 aside"),
+                &["c"],
+            ),
+            (
+                70,
+                Some(1),
+                false,
+                "broken",
+                &[],
+                1,
+                Some(70),
+                Some("broken"),
+                &[],
+            ),
+            (80, Some(4), false, "in passing", &[], 0, None, None, &[]),
+            (90, Some(0), false, "in passing", &[], 0, None, None, &[]),
+        ] {
+            let run = state.runs.entry(due.stage).or_insert(Run::begun(UtcMs(0)));
+            (run.started, run.ended) = (UtcMs(started), None);
+            let why = match (exit, with_service) {
+                (_, true) => Some("the service ends".to_owned()),
+                (None, false) => Some("signal 9 ended it".to_owned()),
+                (Some(_), false) => None,
+            };
+            let ended = Ended {
+                exit,
+                why,
+                with_service,
+                said: Some(said.to_owned()).filter(|said| !said.is_empty()),
+                alarms: alarms.iter().map(|subject| raised(subject)).collect(),
+            };
+            service.note(&mut state, due, ended);
+            let run = &state.runs[&due.stage];
+            let subjects: Vec<&str> = run.alarms.iter().map(|one| &*one.subject).collect();
+            assert_eq!(
+                (run.failures, run.failing_since, run.said.as_deref()),
+                (failures, since.map(UtcMs), says),
+                "{started}"
+            );
+            assert_eq!(subjects, open, "{started}");
+            assert_eq!(run.exit, exit);
+            assert!(run.ended.is_some());
+        }
+    }
+
+    /// A stage that fails and raises an alarm, again and again: nothing of it is over because the next run has begun.
+    #[test]
+    fn while_a_stage_runs_again_what_its_last_run_has_shown_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut service = service(dir.path(), &Arc::default(), Box::new(|_| ()));
+        service.rules.deliver_every = Some(Duration::ZERO);
+        service.starter = Box::new(|_| {
+            let mut command = Command::new("sh");
+            let script = r#"echo '{"level":"ERROR","message":"it is so","alarm":"disk","subject":"2"}' >&2; sleep 0.2; exit 1"#;
+            command.args(["-c", script]);
+            command
+        });
+        let mut state = service.state();
+        let mut first = None;
+        for failures in 1..=3 {
+            service.start_what_is_due(&mut state);
+            let run = &state.runs[&Stage::Deliver];
+            let first = *first.get_or_insert(run.started);
+            assert!(run.is_running());
+            let known = record::read(&RealDisk, dir.path());
+            for run in [run, &known.stages[&Stage::Deliver]] {
+                assert_eq!(run.failures, failures - 1);
+                assert_eq!(run.alarms, vec![raised("2"); usize::from(1 < failures)]);
+                assert_eq!(run.failing_since, (1 < failures).then_some(first));
+                assert_eq!(run.said.is_some(), 1 < failures);
+            }
+            until(|| {
+                service.reap(&mut state);
+                state.children.is_empty()
+            });
+            let run = &state.runs[&Stage::Deliver];
+            assert_eq!((run.failures, run.failing_since), (failures, Some(first)));
+        }
+    }
+
+    #[test]
+    fn a_stage_that_cannot_be_started_has_failed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut service = service(dir.path(), &Arc::default(), Box::new(|_| ()));
+        service.starter = Box::new(|_| Command::new("/nowhere/twinstream"));
+        let mut state = service.state();
+        service.start_what_is_due(&mut state);
+        let known = record::read(&RealDisk, dir.path());
+        let run = &known.stages[&Stage::Deliver];
+        assert!(run.ended.is_some() && run.failures == 1, "{run:?}");
+        assert!(
+            run.said.as_ref().unwrap().contains("cannot be started"),
+            "{run:?}"
+        );
+        assert!(state.children.is_empty());
+    }
+
+    #[test]
+    fn days_are_looked_at_once_a_minute_after_each_report_and_whatever_the_clock_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut service = service(dir.path(), &Arc::default(), Box::new(|_| ()));
+        let looks = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&looks);
+        service.days = Mutex::new(Box::new(move || {
+            *counted.lock().unwrap() += 1;
+            Ok(Days::default())
+        }));
+        let mut state = service.state();
+        service.look_at_days(&mut state, UtcMs(100_000));
+        assert_eq!(*looks.lock().unwrap(), 0, "nobody reports here");
+        service.rules.report_at = Some(120);
+        for (now, count) in [
+            (100_000, 1),
+            (159_999, 1),
+            (160_000, 2),
+            // the clock was set back
+            (50_000, 3),
+            (50_001, 3),
+        ] {
+            service.look_at_days(&mut state, UtcMs(now));
+            assert_eq!(*looks.lock().unwrap(), count, "{now}");
+        }
+        for (stage, count) in [(Stage::Merge, 3), (Stage::Report, 4)] {
+            state.runs.insert(stage, Run::begun(UtcMs(0)));
+            let due = Due {
+                stage,
+                day: None,
+                renews: false,
+            };
+            let ended = Ended {
+                exit: Some(0),
+                why: None,
+                with_service: false,
+                said: None,
+                alarms: Vec::new(),
+            };
+            service.note(&mut state, due, ended);
+            service.look_at_days(&mut state, UtcMs(50_002));
+            assert_eq!(*looks.lock().unwrap(), count, "{stage}");
+        }
     }
 }

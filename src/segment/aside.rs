@@ -68,3 +68,50 @@ pub fn set(
     }
     Ok(to)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::disk::{self, RealDisk};
+
+    /// The same segment three times, each time with other bytes, in either form.
+    #[test]
+    fn nothing_that_was_set_aside_before_is_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let name: SegmentName = "2_sample_20261123T1405Z_3fa9c01b_000".parse().unwrap();
+        let folder = dir.path().join(name.folder());
+        RealDisk.make_folder(&folder).unwrap();
+        let other = folder.join("2_sample_20261123T1406Z_3fa9c01b_000.jsonl");
+        disk::put(&RealDisk, &other, b"other").unwrap();
+        let mut moved = Vec::new();
+        for endings in [
+            &["jsonl", "events.jsonl", "seal.json"][..],
+            &["jsonl.zst", "events.jsonl", "seal.json"],
+            &["jsonl", "jsonl.zst", "seal.json"],
+            &["seal.json"],
+        ] {
+            for ending in endings {
+                let bytes = format!("{ending} {}", moved.len());
+                let path = folder.join(format!("{name}.{ending}"));
+                disk::put(&RealDisk, &path, bytes.as_bytes()).unwrap();
+            }
+            let to = segment(&RealDisk, dir.path(), &name).unwrap();
+            let left = RealDisk.list(&folder).unwrap();
+            assert_eq!(
+                left.len(),
+                1,
+                "the other segment stays, and nothing else: {left:?}"
+            );
+            moved.push((to, endings));
+        }
+        for (number, (to, endings)) in moved.iter().enumerate() {
+            for ending in *endings {
+                let path = to.join(format!("{name}.{ending}"));
+                let bytes = disk::read_bounded(&RealDisk, &path, 99).unwrap();
+                assert_eq!(bytes, format!("{ending} {number}").as_bytes());
+            }
+        }
+        assert!(moved[0].0.ends_with("2/aside/2026-11-23/14"));
+        assert!(moved[1].0.ends_with("2/aside.2/2026-11-23/14"));
+    }
+}

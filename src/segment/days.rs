@@ -127,3 +127,35 @@ impl Still {
         self.days.retain(|day, _| is_so(*day));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_still_when_it_has_been_the_same_for_a_minute_by_whatever_clock() {
+        let (day, a, b) = (Day(20_000), Sha256::of(b"a"), Sha256::of(b"b"));
+        let at = |s: i64| UtcMs(1_795_442_400_000 + 1_000 * s);
+        let mut still = Still::default();
+        for (version, s, is_still) in [
+            (a, 0, false),
+            (a, 59, false),
+            (a, 60, true),
+            (a, 500, true),
+            // something has changed
+            (b, 501, false),
+            (b, 560, false),
+            (b, 561, true),
+            (a, 562, false),
+            // the clock was set back
+            (a, -7_200, false),
+            (a, -7_141, false),
+            (a, -7_140, true),
+        ] {
+            assert_eq!(still.is(day, version, at(s)), is_still, "{s}");
+        }
+        assert!(!still.is(Day(20_001), a, at(-7_140)), "another day");
+        still.retain(|kept| kept != day);
+        assert!(!still.is(day, a, at(-7_140)), "it was forgotten");
+    }
+}

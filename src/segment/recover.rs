@@ -26,7 +26,10 @@ use super::{
 use crate::{
     alarm::AlarmKind,
     period::UtcMs,
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        growing::LineEnd,
+    },
 };
 
 /// The end of a line in which its stamp is looked for: the stamp is the last of its members, and
@@ -222,7 +225,7 @@ fn scan(disk: &dyn Disk, path: &Path) -> io::Result<Mended> {
     let mut buffer = vec![0; READ_BYTES];
     // all bytes so far, and all up to the last line end
     let (mut all, mut whole) = (Digester::default(), Digester::default());
-    let mut tail: Vec<u8> = Vec::new();
+    let mut tail = LineEnd::default();
     let (mut first_stamp, mut last_stamp, mut last_line) = (None, None, None);
     loop {
         let len = source.read(&mut buffer)?;
@@ -237,12 +240,13 @@ fn scan(disk: &dyn Disk, path: &Path) -> io::Result<Mended> {
         }
         all.update(begun);
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
-            keep_tail(&mut tail, line.strip_suffix(b"\n").unwrap_or(line));
-            last_stamp = cut(&tail).retrieved_at.or(last_stamp);
+            tail.push(line.strip_suffix(b"\n").unwrap_or(line), TAIL_BYTES_MAX);
+            let line = tail.take();
+            last_stamp = cut(&line).retrieved_at.or(last_stamp);
             first_stamp = first_stamp.or(last_stamp);
-            last_line = Some(std::mem::take(&mut tail));
+            last_line = Some(line);
         }
-        keep_tail(&mut tail, begun);
+        tail.push(begun, TAIL_BYTES_MAX);
     }
     Ok(Mended {
         cut_bytes: all.bytes() - whole.bytes(),
@@ -251,14 +255,6 @@ fn scan(disk: &dyn Disk, path: &Path) -> io::Result<Mended> {
         last_stamp,
         last_line,
     })
-}
-
-fn keep_tail(tail: &mut Vec<u8>, more: &[u8]) {
-    let from = more.len().saturating_sub(TAIL_BYTES_MAX);
-    let more = more.get(from..).unwrap_or(more);
-    let beyond = (tail.len() + more.len()).saturating_sub(TAIL_BYTES_MAX);
-    tail.drain(..beyond.min(tail.len()));
-    tail.extend_from_slice(more);
 }
 
 /// What earlier runs left.
@@ -350,4 +346,68 @@ fn offset_in(disk: &dyn Disk, path: &Path) -> Option<i64> {
     let lines = bytes.split(|byte| *byte == b'\n').rev();
     let mut events = lines.filter_map(|line| serde_json::from_slice::<Event>(line).ok());
     events.find_map(|event| event.clock_offset_ms())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        segment::{event::What, line},
+        world::disk::RealDisk,
+    };
+
+    /// Lines longer than one read, and longer than what is kept of one: their stamps stand at their ends.
+    #[test]
+    fn the_first_and_the_last_stamp_are_found_however_long_lines_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("segment");
+        let at = |n: i64| UtcMs(1_795_442_700_000 + n);
+        for lens in [
+            &[10, 20][..],
+            &[TAIL_BYTES_MAX, 10],
+            &[READ_BYTES, READ_BYTES + 1, 3 * READ_BYTES],
+            &[10, 3 * READ_BYTES + 7],
+        ] {
+            let mut stored = Vec::new();
+            for (number, len) in (0..).zip(lens) {
+                let text = format!("{{\"x\":\"{}\"}}", "y".repeat(*len));
+                line::store(text.as_bytes(), at(number), &mut stored);
+            }
+            // the last one is torn, and has what looks like a stamp
+            stored.extend_from_slice(&stored.clone()[..stored.len() - 1]);
+            let torn = stored.iter().rev().position(|byte| *byte == b'\n').unwrap() as u64;
+            disk::put(&RealDisk, &path, &stored).unwrap();
+            let found = scan(&RealDisk, &path).unwrap();
+            assert_eq!(found.first_stamp, Some(at(0)), "{lens:?}");
+            assert_eq!(found.cut_bytes, torn);
+            let lines = found.digest.lines;
+            let last = (lines - 1) % lens.len() as u64;
+            assert_eq!(found.last_stamp, Some(at(i64::try_from(last).unwrap())));
+            assert_eq!(found.digest.bytes + torn, stored.len() as u64);
+        }
+    }
+
+    #[test]
+    fn the_clock_of_a_run_is_judged_by_the_last_that_was_told_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events");
+        let offset = |events: &[What]| {
+            let events = events.iter().map(|what| Event {
+                at: UtcMs(0),
+                what: what.clone(),
+                connection: 1,
+            });
+            let lines: Vec<u8> = events.flat_map(|event| event.to_json()).collect();
+            disk::put(&RealDisk, &path, &lines).unwrap();
+            offset_in(&RealDisk, &path)
+        };
+        let told = |clock_offset_ms| What::FirstLine { clock_offset_ms };
+        let nothing = What::NoPosts { since: UtcMs(0) };
+        assert_eq!(offset(&[]), None);
+        assert_eq!(offset(&[told(Some(7_000)), told(Some(20))]), Some(20));
+        assert_eq!(
+            offset(&[told(Some(20)), told(Some(7_000)), nothing, told(None)]),
+            Some(7_000)
+        );
+    }
 }

@@ -180,3 +180,50 @@ pub fn remove_empty_folders<'a>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::disk::{self, RealDisk};
+
+    /// Segments of four hours were deleted; one of the hours has another one.
+    #[test]
+    fn folders_that_are_empty_go_but_for_those_that_are_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let names: Vec<SegmentName> = [
+            "20261122T2359",
+            "20261123T1100",
+            "20261123T1358",
+            "20261123T1402",
+        ]
+        .map(|minute| format!("2_sample_{minute}Z_3fa9c01b_000").parse().unwrap())
+        .to_vec();
+        for name in &names {
+            RealDisk
+                .make_folder(&dir.path().join(name.folder()))
+                .unwrap();
+        }
+        let kept = dir.path().join(names[2].folder()).join("kept");
+        disk::put(&RealDisk, &kept, b"x").unwrap();
+        let is_there = |name: &SegmentName| dir.path().join(name.folder()).is_dir();
+        let now: UtcMs = "2026-11-23T14:05:00Z".parse().unwrap();
+        let remove = || remove_empty_folders(&RealDisk, dir.path(), names.iter(), now);
+        remove().unwrap();
+        assert_eq!(
+            names.iter().map(is_there).collect::<Vec<_>>(),
+            [false, false, true, true]
+        );
+        assert!(
+            !dir.path().join("2/2026-11-22").exists() && dir.path().join("2/2026-11-23").is_dir()
+        );
+        // once more, as after an attempt that was cut off
+        remove().unwrap();
+        // and if all but the present hour is empty
+        RealDisk.remove(&kept).unwrap();
+        remove().unwrap();
+        assert_eq!(
+            names.iter().map(is_there).collect::<Vec<_>>(),
+            [false, false, false, true]
+        );
+    }
+}

@@ -59,11 +59,6 @@ pub trait Wire: Send + Sync {
     /// Finds the position of a stored line in the platform's stream, if it can be resumed from there.
     fn cursor_of(&self) -> Option<CursorOf>;
 
-    /// Whether posts always come. If not, only signs of life show that the stream is up.
-    fn expects_posts(&self) -> bool {
-        true
-    }
-
     /// How the platform is asked for the rules by which it chooses what the stream brings, if there are any.
     fn rules(&self) -> Option<&dyn AskRules> {
         None

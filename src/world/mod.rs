@@ -17,6 +17,10 @@ pub mod disk;
 /// Errors of files, with the file.
 pub mod error_at;
 
+/// The disk of unit tests, which fails as it is told to.
+#[cfg(test)]
+pub mod faulty;
+
 /// Files that only grow, read on from where one was.
 pub mod growing;
 

@@ -258,4 +258,27 @@ mod tests {
             since(1_704_067_200_000)
         );
     }
+
+    #[test]
+    fn each_status_is_a_row_of_the_table_of_waits() {
+        let wire = subscribe(&[]);
+        let refused = |status| wire.refusal(status, None, b" no\r\nway \x1b[2J").refusal;
+        for (statuses, expected) in [
+            (&[400][..], Refusal::BadRequest),
+            (&[401, 403], Refusal::Unauthorized),
+            (&[429], Refusal::RateLimit),
+            (&[408, 500, 502, 503, 504, 599], Refusal::Server),
+            (&[200, 301, 402, 404, 409, 410, 600], Refusal::NotFound),
+        ] {
+            for status in statuses {
+                assert_eq!(refused(*status), expected, "{status}");
+            }
+        }
+        let said = wire.refusal(503, None, b" no\r\nway \x1b[2J").detail;
+        assert_eq!(said, "no  way  [2J");
+        let long = wire
+            .refusal(503, None, "\u{e9}".repeat(1_000).as_bytes())
+            .detail;
+        assert_eq!(long.chars().count(), SAID_CHARS_MAX);
+    }
 }

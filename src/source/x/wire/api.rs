@@ -136,11 +136,110 @@ impl Wire for Api {
         None
     }
 
-    fn expects_posts(&self) -> bool {
-        self.settings.stream != XStream::Filtered
-    }
-
     fn rules(&self) -> Option<&dyn AskRules> {
         self.rules.as_ref().map(|rules| -> &dyn AskRules { rules })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::Fields;
+
+    fn x(stream: XStream, backfill: bool) -> X {
+        X {
+            stream,
+            rules: Vec::new(),
+            base_url: "https://api.x.com".to_owned(),
+            bearer_token_file: "token".into(),
+            fields: Fields::Core,
+            backfill,
+            max_line: 1_000,
+        }
+    }
+
+    fn api(settings: &X) -> Api {
+        Api::new(settings, Partition::new(7), &Secret::new("AAAA")).unwrap()
+    }
+
+    #[test]
+    fn what_was_missed_is_asked_for_if_that_is_wanted() {
+        let now = UtcMs(1_795_442_700_000);
+        let last = |ago_ms: Option<i64>| Last {
+            arrival: ago_ms.map(|ms| now.plus_ms(-ms)),
+            cursor: None,
+        };
+        let wanted = api(&x(XStream::Sample, true));
+        for (ago_ms, expected) in [
+            (None, Resume::Live),
+            (Some(0), Resume::Minutes(1)),
+            (Some(61_000), Resume::Minutes(3)),
+            (Some(9_000_000), Resume::Minutes(5)),
+        ] {
+            let found = wanted.resume(last(ago_ms), now);
+            assert_eq!(found, expected);
+            let minutes = match expected {
+                Resume::Minutes(minutes) => format!("&backfill_minutes={minutes}"),
+                Resume::Live | Resume::Since(_) => String::new(),
+            };
+            let ask = wanted.ask(found);
+            assert!(
+                ask.path.ends_with(&format!("&partition=7{minutes}")),
+                "{}",
+                ask.path
+            );
+        }
+        let unwanted = api(&x(XStream::Sample, false));
+        assert_eq!(unwanted.resume(last(Some(61_000)), now), Resume::Live);
+    }
+
+    #[test]
+    fn the_token_stands_in_one_header_and_is_not_shown() {
+        let ask = api(&x(XStream::Sample, true)).ask(Resume::Live);
+        let [(name, token), (_, encoding)] = &ask.headers[..] else {
+            panic!("{:?}", ask.headers);
+        };
+        assert_eq!(
+            (name, token.as_bytes()),
+            (&header::AUTHORIZATION, &b"Bearer AAAA"[..])
+        );
+        assert!(token.is_sensitive() && encoding == "gzip");
+        assert!(!format!("{ask:?}").contains("AAAA"), "{ask:?}");
+        assert!(!ask.path.contains("AAAA"));
+        assert!(Api::new(&x(XStream::Sample, true), None, &Secret::new("a\nb")).is_err());
+    }
+
+    /// Another token, another stream or another address may have another right.
+    #[test]
+    fn a_right_is_that_of_a_token_for_a_stream_at_an_address() {
+        let of = |stream, url: &str, token: &str| {
+            let settings = X {
+                base_url: url.to_owned(),
+                ..x(stream, true)
+            };
+            Api::right_of(&settings, &Secret::new(token))
+        };
+        let one = of(XStream::Sample, "https://a", "t");
+        assert_eq!(one, of(XStream::Sample, "https://a", "t"));
+        assert!(one.len() == 8 && one.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        for other in [
+            of(XStream::Filtered, "https://a", "t"),
+            of(XStream::Sample, "https://b", "t"),
+            of(XStream::Sample, "https://a", "u"),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+
+    #[test]
+    fn only_the_filtered_stream_has_rules() {
+        for stream in XStream::ALL {
+            let api = api(&x(stream, true));
+            assert_eq!(api.rules().is_some(), stream == XStream::Filtered);
+            assert_eq!(
+                (api.stream(), api.partition()),
+                (stream.word(), Partition::new(7))
+            );
+        }
     }
 }
