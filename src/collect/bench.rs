@@ -31,7 +31,7 @@ use crate::{
     config::proxy::Proxies,
     period::UtcMs,
     place::{decide::Asks, open::Opener},
-    segment::{event::Event, line::CursorOf, name::Leg, run::Runs},
+    segment::{event::Event, line::CursorOf, name::Leg, runs::Runs},
     source::wire::{Ask, Intake, IntakeError, Last, Portion, Refused, Resume, Transport, Wire},
     world::{clock::Clock, disk::RealDisk},
 };

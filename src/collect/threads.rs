@@ -711,7 +711,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let shared = on(Arc::new(RealDisk), dir.path(), &Clock::system());
         let syncer = Syncer {
-            desk: shared,
+            context: shared,
             dirty: Arc::default(),
             watched: None,
             to_seal: VecDeque::new(),

@@ -325,13 +325,13 @@ mod tests {
         },
         period::{UtcMs, Zone},
         schedule::stage::Stage,
-        segment::{rules::Told, sha256::Sha256},
+        segment::{rules::KnownRules, sha256::Sha256},
     };
 
     const NOW: UtcMs = UtcMs(1_795_442_700_000);
 
-    fn told(configured: &[u8]) -> Told {
-        Told {
+    fn told(configured: &[u8]) -> KnownRules {
+        KnownRules {
             at: NOW,
             sha256: Sha256::of(b"a"),
             configured: Sha256::of(configured),
@@ -403,7 +403,7 @@ mod tests {
         };
         facts.vault.revisions = [(hours[0], 1), (hours[1], 3)].into();
         facts.vault.lines = 4;
-        let mut run = Run::begun(NOW.plus_ms(-30_000));
+        let mut run = StageRun::begun(NOW.plus_ms(-30_000));
         run.failures = 2;
         facts.record.stages.insert(Stage::Merge, run);
         facts
@@ -420,6 +420,7 @@ mod tests {
             zone: Zone::named("UTC").unwrap(),
             partitions: 3,
             has_rules: false,
+            collections: None,
             ids_max: Some(100),
             forbidden: None,
             until: BTreeMap::new(),

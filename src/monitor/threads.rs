@@ -390,6 +390,7 @@ mod tests {
             zone: Zone::named("UTC").unwrap(),
             partitions: 0,
             has_rules: false,
+            collections: None,
             ids_max: None,
             forbidden: None,
             until: BTreeMap::new(),
@@ -417,7 +418,7 @@ mod tests {
     #[test]
     fn what_begins_and_ends_is_mailed_by_who_is_to_and_kept_by_all() {
         use crate::schedule::{
-            record::{self, Raised, Record, Run},
+            record::{self, Raised, Record, StageRun},
             stage::Stage,
         };
         for (mails_at_all, leaves_archive, expected) in [
@@ -437,7 +438,7 @@ mod tests {
                 what: "it is so".to_owned(),
                 more: 0,
             };
-            let mut run = Run::begun(monitor.clock.now());
+            let mut run = StageRun::begun(monitor.clock.now());
             run.alarms = vec![
                 raised(AlarmKind::HourNotMerged),
                 raised(AlarmKind::OsfToken),
@@ -466,7 +467,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let monitor = monitor_of(dir.path(), false);
         let now = monitor.clock.now();
-        let over = |ms: i64| alarm::Open {
+        let over = |ms: i64| alarm::OpenAlarm {
             alarm: Alarm {
                 kind: AlarmKind::OsfToken,
                 subject: String::new(),

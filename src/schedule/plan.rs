@@ -479,7 +479,7 @@ mod tests {
     /// A stage that takes longer than the time between two of its runs is not started beside itself.
     #[test]
     fn nothing_is_started_while_it_runs_and_everything_as_often_as_it_says() {
-        let rules = Rules {
+        let rules = Schedule {
             deliver_every: Some(Duration::from_mins(1)),
             witness_every: Some(Duration::from_hours(1)),
             ..primary()
@@ -490,7 +490,7 @@ mod tests {
             (Stage::Publish, 10),
             (Stage::Witness, 60),
         ];
-        let runs = |started: &str, ended: Option<&str>| -> BTreeMap<Stage, Run> {
+        let runs = |started: &str, ended: Option<&str>| -> BTreeMap<Stage, StageRun> {
             let all = [
                 Stage::Deliver,
                 Stage::Merge,
@@ -505,7 +505,7 @@ mod tests {
             reported: until("22"),
             ..Reports::default()
         };
-        let found = |runs: &BTreeMap<Stage, Run>, now: UtcMs| {
+        let found = |runs: &BTreeMap<Stage, StageRun>, now: UtcMs| {
             let found = due(&rules, runs, &reports, now);
             found.into_iter().map(|due| due.stage).collect::<Vec<_>>()
         };
@@ -524,7 +524,7 @@ mod tests {
         }
         assert!(found(&done, at("24T03:12")).contains(&Stage::Report));
         // who does not do it is never asked to
-        let nothing = Rules {
+        let nothing = Schedule {
             deliver_every: None,
             merge: None,
             publish_every: None,

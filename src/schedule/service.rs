@@ -614,7 +614,7 @@ mod tests {
             (80, Some(4), false, "in passing", &[], 0, None, None, &[]),
             (90, Some(0), false, "in passing", &[], 0, None, None, &[]),
         ] {
-            let run = state.runs.entry(due.stage).or_insert(Run::begun(UtcMs(0)));
+            let run = state.runs.entry(due.stage).or_insert(StageRun::begun(UtcMs(0)));
             (run.started, run.ended) = (UtcMs(started), None);
             let why = match (exit, with_service) {
                 (_, true) => Some("the service ends".to_owned()),
@@ -647,7 +647,7 @@ mod tests {
     fn while_a_stage_runs_again_what_its_last_run_has_shown_holds() {
         let dir = tempfile::tempdir().unwrap();
         let mut service = service(dir.path(), &Arc::default(), Box::new(|_| ()));
-        service.rules.deliver_every = Some(Duration::ZERO);
+        service.schedule.deliver_every = Some(Duration::ZERO);
         service.starter = Box::new(|_| {
             let mut command = Command::new("sh");
             let script = r#"echo '{"level":"ERROR","message":"it is so","alarm":"disk","subject":"2"}' >&2; sleep 0.2; exit 1"#;
@@ -707,7 +707,7 @@ mod tests {
         let mut state = service.state();
         service.look_at_days(&mut state, UtcMs(100_000));
         assert_eq!(*looks.lock().unwrap(), 0, "nobody reports here");
-        service.rules.report_at = Some(120);
+        service.schedule.report_at = Some(120);
         for (now, count) in [
             (100_000, 1),
             (159_999, 1),
@@ -720,7 +720,7 @@ mod tests {
             assert_eq!(*looks.lock().unwrap(), count, "{now}");
         }
         for (stage, count) in [(Stage::Merge, 3), (Stage::Report, 4)] {
-            state.runs.insert(stage, Run::begun(UtcMs(0)));
+            state.runs.insert(stage, StageRun::begun(UtcMs(0)));
             let due = Due {
                 stage,
                 day: None,
