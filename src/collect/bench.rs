@@ -31,17 +31,32 @@ use crate::{
     config::proxy::Proxies,
     period::UtcMs,
     place::{decide::Asks, open::Opener},
-    segment::{event::Event, line::CursorOf, name::Leg, runs::Runs},
-    source::wire::{Ask, Intake, IntakeError, Last, Portion, Refused, Resume, Transport, Wire},
+    segment::{
+        event::Event,
+        line::CursorOf,
+        name::{Leg, Partition},
+        runs::Runs,
+    },
+    source::wire::{
+        Ask, AskRules, Intake, IntakeError, Last, Portion, Refused, Resume, Transport, Wire,
+    },
     world::{clock::Clock, disk::RealDisk},
 };
 
 /// A wire whose lines are stored as they come. A number in one is its place in the stream.
-pub(super) struct Plain;
+#[derive(Default)]
+pub(super) struct Plain {
+    pub(super) partition: Option<Partition>,
+    pub(super) rules: Option<Box<dyn AskRules + Send + Sync>>,
+}
 
 impl Wire for Plain {
     fn stream(&self) -> &'static str {
         "sample"
+    }
+
+    fn partition(&self) -> Option<Partition> {
+        self.partition
     }
 
     fn transport(&self) -> Transport {
@@ -89,6 +104,11 @@ impl Wire for Plain {
     fn cursor_of(&self) -> Option<CursorOf> {
         None
     }
+
+    fn rules(&self) -> Option<&dyn AskRules> {
+        let rules = self.rules.as_deref()?;
+        Some(rules)
+    }
 }
 
 /// Takes whole lines. One that says `misfit` cannot be read as configured, `offset 7` tells the platform's clock, and an
@@ -128,6 +148,7 @@ impl Intake for Lines {
 
 /// What a session works with.
 pub(super) struct Bench {
+    pub(super) wire: Plain,
     pub(super) clock: Clock,
     pub(super) halt: Arc<Halt>,
     pub(super) outbox: Outbox,
@@ -152,6 +173,7 @@ impl Bench {
         let (to_writer, messages) = mpsc::channel();
         let shared = (Arc::clone(&halt), Arc::new(Semaphore::new(QUEUE_BYTES)));
         Self {
+            wire: Plain::default(),
             outbox: Outbox::new(to_writer, clock.clone(), shared, Runs::default()),
             log: Log::new(1),
             right: Right::new(None, Arc::new(RealDisk), clock.clone()),
@@ -166,7 +188,7 @@ impl Bench {
 
     pub(super) fn session(&self) -> Session<'_> {
         Session {
-            wire: &Plain,
+            wire: &self.wire,
             leg: &self.leg,
             outbox: &self.outbox,
             halt: &self.halt,

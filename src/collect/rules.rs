@@ -251,4 +251,56 @@ mod tests {
             }
         }
     }
+
+    /// Twenty minutes of a stream that is up, and twenty in which it is not.
+    #[test]
+    fn while_a_stream_is_up_its_rules_are_asked_for_each_quarter_of_an_hour() {
+        let mut bench = Bench::new(300);
+        bench.wire.rules = Some(Box::new(Pages));
+        let page = |_: u32| ["a 2", "b 3", "c "].map(answer);
+        let (url, _asked) = served((0..9).flat_map(page).collect());
+        let endpoint = bench.endpoint(&url);
+        let session = bench.session();
+        let rules = Rules {
+            wire: session.wire,
+            leg: session.leg,
+            outbox: session.outbox,
+            endpoint: &endpoint,
+            clock: session.clock,
+            connected: session.connected,
+            matched: session.matched,
+            said: RefCell::default(),
+        };
+        let told = || {
+            let events = bench.events();
+            let told = events
+                .iter()
+                .filter(|event| matches!(event.what, What::Rules { .. }));
+            told.map(|event| event.at.second().rem_euclid(3_600) / 60)
+                .collect::<Vec<i64>>()
+        };
+        let (up, down, again) = run(async {
+            let story = async {
+                bench.outbox.connected();
+                session.connected.notify_one();
+                bench.clock.sleep(Duration::from_mins(14)).await;
+                let up = told();
+                bench.outbox.disconnected();
+                bench.clock.sleep(Duration::from_mins(20)).await;
+                let down = told();
+                bench.outbox.connected();
+                session.connected.notify_one();
+                bench.clock.sleep(Duration::from_mins(3)).await;
+                (up, down, told())
+            };
+            tokio::select! {
+                told = story => told,
+                () = rules.tend() => panic!("it ends"),
+            }
+        });
+        // at 14:05, and when the quarter is over
+        assert!(matches!(up[..], [5..=9, 15..=19]), "{up:?}");
+        assert!(down.is_empty(), "nobody wants to know");
+        assert!(matches!(again[..], [39..=59]), "{again:?}");
+    }
 }

@@ -956,4 +956,79 @@ mod tests {
             matches!(ended(Some(trouble)), Err(CollectError::Disk(what)) if what == "it burns")
         );
     }
+
+    /// What a crash has left open of each partition, and of one that is not collected any more; and what the API has answered each.
+    #[test]
+    fn what_earlier_runs_left_of_a_partition_is_that_leg_s() {
+        use crate::{
+            place::decide::Asks, place::open::Opener, segment::writer::Writer,
+            world::disk::RealDisk,
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let bench = Bench::new(1);
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let opener = Opener::of(&RealDisk, dir.path());
+        let spool: Spool = opener.spool(&dir.path().into(), Asks::Make).unwrap();
+        let now = bench.clock.now();
+        let mut recovered = Vec::new();
+        for number in [3_u8, 2, 1, 2] {
+            let leg: Leg = format!("1.0{number}").parse().unwrap();
+            let run = Run {
+                number: 1,
+                id: RunId(u32::from(number) + u32::try_from(recovered.len()).unwrap() * 16),
+            };
+            let mut writer = Writer::new(Arc::clone(&disk), &spool, &leg, "sample10", run);
+            for ms in 0..i64::from(number) {
+                let event = crate::segment::event::Event {
+                    at: now.plus_ms(-60_000 + ms),
+                    what: What::Connected {
+                        status: 200,
+                        backfill_minutes: 0,
+                        transaction: None,
+                    },
+                    connection: 1,
+                };
+                writer.event(&event).unwrap();
+            }
+            let name = writer.open_name().unwrap().clone();
+            writer.close().unwrap().seal(&RealDisk).unwrap();
+            recovered.push(Recovered {
+                name,
+                lines: 0,
+                cut_bytes: 0,
+                last: None,
+            });
+        }
+        let partition = crate::segment::name::Partition::new;
+        let wires = [1, 2].map(|number| -> Box<dyn Wire> {
+            Box::new(super::super::bench::Plain {
+                partition: partition(number),
+                rules: None,
+            })
+        });
+        let collector = Collector {
+            spool: Box::new(|| unreachable!("it is open")),
+            data_dir: dir.path().to_owned(),
+            server: "1".parse().unwrap(),
+            wires: wires.into(),
+            endpoints: Vec::new(),
+            proxies: Proxies::default(),
+            clock: bench.clock.clone(),
+            disk,
+            progress: Arc::default(),
+        };
+        let lefts = lefts(&collector, &spool, recovered).unwrap();
+        let of = |left: &Left| -> Vec<Option<u8>> {
+            let names = left.recovered.iter().map(|left| left.name.partition);
+            names
+                .map(|partition| partition.map(crate::segment::name::Partition::number))
+                .collect()
+        };
+        assert_eq!(
+            lefts.iter().map(of).collect::<Vec<_>>(),
+            [vec![Some(1)], vec![Some(2); 2]]
+        );
+        let answers: Vec<usize> = lefts.iter().map(|left| left.answers.len()).collect();
+        assert_eq!(answers, [1, 4]);
+    }
 }

@@ -485,3 +485,59 @@ impl FetchJob<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        place::{decide::Asks, folder::Folder, open::Opener},
+        world::disk::RealDisk,
+    };
+
+    /// After a change of the spool in the configuration, or a restore: what has arrived in one says nothing of another.
+    #[test]
+    fn what_has_arrived_is_known_of_one_spool_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let opener = Opener::of(&RealDisk, dir.path());
+        let spool: Spool = opener.spool(&dir.path().into(), Asks::Make).unwrap();
+        let store = Folder {
+            disk: &RealDisk,
+            root: dir.path(),
+        };
+        let path = dir.path().join("arrived.json");
+        let last = |id: &PlaceId| {
+            let job = FetchJob {
+                disk: &RealDisk,
+                spool: &spool,
+                store: &store,
+                servers: &[],
+                keep_free: 0,
+                id,
+                now: UtcMs(0),
+            };
+            let arrived = job.arrived(&path);
+            assert_eq!(arrived.spool.as_ref(), Some(id));
+            arrived.last
+        };
+        let (a, b) = (PlaceId::of(1), PlaceId::of(2));
+        assert!(last(&a).is_empty());
+        let known: BTreeMap<ServerId, u64> = [("2".parse().unwrap(), 7)].into();
+        for spool in [Some(a.clone()), None] {
+            let arrived = Arrived {
+                spool: spool.clone(),
+                last: known.clone(),
+                silent: BTreeMap::new(),
+            };
+            disk::put(&RealDisk, &path, &serde_json::to_vec(&arrived).unwrap()).unwrap();
+            assert_eq!(
+                last(&a),
+                if spool.is_some() {
+                    known.clone()
+                } else {
+                    BTreeMap::new()
+                }
+            );
+            assert!(last(&b).is_empty());
+        }
+    }
+}

@@ -528,4 +528,52 @@ mod tests {
         );
         assert!(!is_hour("05", false));
     }
+
+    /// What a restricted key sees in its folder: whether there is room, and which spool it is.
+    #[test]
+    fn a_server_s_folder_says_whether_there_is_room_and_which_spool_it_is_in() {
+        use crate::{
+            place::{decide::Asks, id::PlaceId, open::Opener},
+            world::{disk::RealDisk, faulty::FaultyDisk},
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        let servers = ["2".parse().unwrap(), "3".parse().unwrap()];
+        let told = |free, id: &PlaceId| {
+            disk.has_free(free);
+            let mark = spool_mark(id).unwrap();
+            disk::put(&RealDisk, &dir.path().join("spool.json"), &mark).unwrap();
+            let data_dir = dir.path().join(id.to_string());
+            let opener = Opener::of(&disk, &data_dir);
+            let job = ReceiveJob {
+                disk: &disk,
+                data_dir: &data_dir,
+                spool: &opener.spool(&dir.path().into(), Asks::Use).unwrap(),
+                servers: &servers,
+                keep_free: 1_000,
+                keep_delivered: Duration::ZERO,
+            };
+            let received = job.run(&|| UtcMs(1));
+            assert!(
+                received.failed.is_empty() && received.refused.is_empty(),
+                "{received:?}"
+            );
+            let folders = ["2", "3"].map(|server| dir.path().join(server));
+            let has = |name: &str| folders.each_ref().map(|folder| folder.join(name).exists());
+            let is_it = |folder: &PathBuf| {
+                disk::read_bounded(&RealDisk, &folder.join(SPOOL_MARK), 999).unwrap() == mark
+            };
+            assert!(folders.iter().all(is_it), "{id}");
+            assert_eq!(has(ACKS), [true, true]);
+            assert_eq!(received.hold.is_some(), has(HOLD)[0]);
+            has(HOLD)
+        };
+        let (a, b) = (PlaceId::of(1), PlaceId::of(2));
+        assert_eq!(told(1_000, &a), [false, false]);
+        assert_eq!(told(999, &a), [true, true]);
+        assert_eq!(told(999, &a), [true, true]);
+        assert_eq!(told(1_000, &a), [false, false]);
+        // the disk of another primary is mounted, with these folders on it
+        assert_eq!(told(1_000, &b), [false, false]);
+    }
 }

@@ -262,3 +262,131 @@ impl StoreJob<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        place::{decide::Asks, folder::Folder, open::Opener},
+        world::{
+            disk::RealDisk,
+            faulty::{Call, FaultyDisk},
+        },
+    };
+
+    /// A server with a spool, and a folder that stands for the store.
+    struct Site {
+        dir: tempfile::TempDir,
+        spool: Spool,
+        server: ServerId,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let opener = Opener::of(&RealDisk, dir.path());
+            let spool = opener
+                .spool(&dir.path().join("spool").into(), Asks::Make)
+                .unwrap();
+            for name in ["store", "mirror"] {
+                RealDisk.make_folder(&dir.path().join(name)).unwrap();
+            }
+            let server = "2".parse().unwrap();
+            Self { dir, spool, server }
+        }
+
+        fn with<T>(&self, work: impl FnOnce(&StoreJob<'_>, &Arrivals<'_>) -> T) -> T {
+            let (root, mirror) = (
+                self.dir.path().join("store"),
+                self.dir.path().join("mirror"),
+            );
+            let store = Folder {
+                disk: &RealDisk,
+                root: &root,
+            };
+            let job = StoreJob {
+                server: &self.server,
+                spool: &self.spool,
+                store: &store,
+                mirror: &mirror,
+                keep_delivered: Duration::ZERO,
+                recognize: &|| unreachable!("nobody asks"),
+                draw: &PlaceId::draw,
+            };
+            let arrivals = Arrivals {
+                store: &store,
+                server: &self.server,
+            };
+            work(&job, &arrivals)
+        }
+    }
+
+    fn ack(name: &SegmentName, at: UtcMs) -> Ack {
+        Ack {
+            at,
+            file: format!("{name}.jsonl"),
+            sha256: Sha256::ZEROS,
+        }
+    }
+
+    /// The note may be gone, of another server, or behind: numbers have no gap, else nobody would look beyond it.
+    #[test]
+    fn what_has_arrived_is_told_under_the_next_number_whatever_the_note_says() {
+        let site = Site::new();
+        let names: Vec<SegmentName> = (0..5)
+            .map(|n| {
+                format!("2_sample_20261123T140{n}Z_3fa9c01b_000")
+                    .parse()
+                    .unwrap()
+            })
+            .collect();
+        let note = site.dir.path().join("mirror").join(TOLD);
+        site.with(|job, arrivals| {
+            let told = |server: &str, number| {
+                let server = server.parse().unwrap();
+                let json = serde_json::to_vec(&Announced { server, number }).unwrap();
+                disk::put(&RealDisk, &note, &json).unwrap();
+            };
+            for (number, name) in (1..).zip(&names) {
+                match number {
+                    2 => told("1", 77),
+                    3 => disk::put(&RealDisk, &note, b"{").unwrap(),
+                    4 => told("2", 1),
+                    _ => (),
+                }
+                let mut sent = vec![(name, vec![ack(name, UtcMs(1))])];
+                assert_eq!(job.acknowledge(&RealDisk, &mut sent).unwrap(), 1);
+                assert!(sent.is_empty());
+                assert_eq!(arrivals.last(0).unwrap(), number);
+                assert_eq!(
+                    arrivals.read(number).unwrap().unwrap(),
+                    [name.clone()].into()
+                );
+                let known: Announced = disk::noted(&RealDisk, &note, TOLD_BYTES_MAX).unwrap();
+                assert_eq!((known.server.as_str(), known.number), ("2", number));
+            }
+            let acks = acks::read(&RealDisk, &job.acks(), |_| true).unwrap();
+            assert_eq!(acks.len(), names.len());
+        });
+    }
+
+    #[test]
+    fn acknowledgements_of_what_cannot_be_seen_are_kept() {
+        let site = Site::new();
+        let name: SegmentName = "2_sample_20261123T1400Z_3fa9c01b_000".parse().unwrap();
+        let folder = site.spool.join(name.folder());
+        RealDisk.make_folder(&folder).unwrap();
+        let faulty = FaultyDisk::default();
+        let now = UtcMs(1_795_442_700_000);
+        site.with(|job, _| {
+            acks::append(&RealDisk, &job.acks(), &[ack(&name, UtcMs(0))]).unwrap();
+            let left = || acks::read(&RealDisk, &job.acks(), |_| true).unwrap().len();
+            faulty.fail(Call::List, "2026-11-23/14", io::ErrorKind::PermissionDenied);
+            job.forget_acks(&faulty, now).unwrap();
+            assert_eq!(left(), 1);
+            faulty.mend();
+            job.forget_acks(&faulty, now).unwrap();
+            assert_eq!(left(), 0);
+        });
+    }
+}

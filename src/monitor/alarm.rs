@@ -1382,4 +1382,67 @@ mod tests {
         of(&mut p, "2").sealed = 0;
         check(&p, &[]);
     }
+
+    /// Whoever has just begun to look has heard of nobody; and what was seen to come in is certain, whatever it is stamped with.
+    #[test]
+    fn the_other_is_silent_when_nothing_has_come_in_for_a_quarter_of_an_hour() {
+        let silent = |now: i64, started: i64, news: Option<i64>, stamp: i64| {
+            let mut p = well("1", now);
+            of(&mut p, "1").link.started = Some(after(started));
+            of(&mut p, "2").news = news.map(after);
+            of(&mut p, "2").delivered_until = Some(after(stamp));
+            states(&p, None)
+                .iter()
+                .any(|alarm| alarm.kind == AlarmKind::OtherSilent)
+        };
+        for (now, started, news, stamp, expected) in [
+            (5_000, 0, None, 4_100, false),
+            (5_000, 0, None, 4_099, true),
+            // this one was off itself
+            (5_000, 4_100, None, 1_000, false),
+            (5_000, 4_099, None, 1_000, true),
+            // its clock is late, or was ahead
+            (5_000, 0, Some(4_100), 1_000, false),
+            (5_000, 0, Some(4_099), 5_000, true),
+            (5_000, 0, Some(4_099), 90_000, true),
+            (5_000, 0, None, 90_000, false),
+        ] {
+            assert_eq!(
+                silent(now, started, news, stamp),
+                expected,
+                "{now} {started} {news:?} {stamp}"
+            );
+        }
+    }
+
+    /// What was the matter before a stream came up is not the matter any more, and who was stopped is not missed.
+    #[test]
+    fn a_stream_that_is_up_has_none_of_the_troubles_before_it() {
+        for waits in [
+            Why::DiskFull,
+            Why::NoRules,
+            Why::Unauthorized,
+            Why::UsageCap,
+            Why::BadRequest,
+            Why::NotFound,
+            Why::Budget,
+        ] {
+            let mut p = well("1", 5_000);
+            p.has_rules = true;
+            let link = &mut of(&mut p, "1").link;
+            (link.waits, link.cause) = (Some(waits), Some(EndCause::NotTheApi));
+            check(&p, &[]);
+            of(&mut p, "1").link.state = LinkState::Disconnected;
+            assert!(!states(&p, None).is_empty(), "{waits}");
+        }
+        let mut p = well("1", 5_000);
+        of(&mut p, "1").last_line = Some(after(1_000));
+        of(&mut p, "1").link.state = LinkState::Stopped;
+        check(&p, &[]);
+        // a machine that only merges has nothing to store
+        p.role = Some(Role::Merger);
+        assert_eq!(not_storing(&p), None);
+        p.role = Some(Role::Secondary);
+        assert!(not_storing(&p).is_some());
+    }
 }

@@ -278,4 +278,66 @@ mod tests {
         }
         assert!(!is_allowed(&basic("a:b:s3cret"), &token));
     }
+
+    #[test]
+    fn without_a_token_only_this_machine_is_answered_and_with_one_whoever_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let page = |token: Option<&str>| Page {
+            monitor: Arc::new(super::super::threads::tests::monitor_of(dir.path(), false)),
+            token: token.map(Secret::new),
+        };
+        let open = page(None);
+        let status = |page: &Page, host: Option<&str>, given: Option<&str>| {
+            page.refusal(host, given)
+                .map(|answer| answer.status().as_u16())
+        };
+        for host in [
+            "127.0.0.1:8430",
+            "localhost",
+            "LOCALHOST:1",
+            "[::1]:8430",
+            "127.0.0.9",
+        ] {
+            assert_eq!(status(&open, Some(host), None), None, "{host}");
+        }
+        // a name that somebody else has point here
+        for host in [
+            "",
+            "example.org",
+            "127.0.0.1.example.org:8430",
+            "localhost.example.org",
+            "10.0.0.1:8430",
+        ] {
+            assert_eq!(
+                status(&open, Some(host), Some("Bearer x")),
+                Some(421),
+                "{host}"
+            );
+        }
+        assert_eq!(status(&open, None, None), Some(421));
+        let closed = page(Some("s3cret"));
+        for host in [None, Some("example.org"), Some("127.0.0.1:8430")] {
+            assert_eq!(status(&closed, host, Some("Bearer s3cret")), None);
+            assert_eq!(status(&closed, host, Some("Bearer other")), Some(401));
+            assert_eq!(status(&closed, host, None), Some(401));
+        }
+        for (path, status, kind) in [
+            ("/", 200, "text/html"),
+            ("/health", 503, "text/plain"),
+            ("/metrics", 200, "application/openmetrics-text"),
+            ("/api/status", 200, "application/json"),
+            ("/page.css", 200, "text/css"),
+            ("/page.js", 200, "text/javascript"),
+            ("/health/", 404, "text/plain"),
+            ("/../etc/passwd", 404, "text/plain"),
+        ] {
+            let answer = open.of_path(path);
+            assert_eq!(answer.status().as_u16(), status, "{path}");
+            let found = answer.headers()[header::CONTENT_TYPE]
+                .to_str()
+                .unwrap()
+                .to_owned();
+            assert!(found.starts_with(kind), "{path}: {found}");
+        }
+    }
 }

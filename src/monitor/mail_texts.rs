@@ -234,4 +234,74 @@ mod tests {
             queued.text
         );
     }
+
+    #[test]
+    fn a_mail_says_what_has_begun_or_ended_when_and_what_else_is_so() {
+        use crate::{
+            alarm::AlarmKind,
+            monitor::{facts::Facts, snapshot},
+            period::Zone,
+        };
+        let settled = snapshot::Settled {
+            program: "test/1",
+            this: Some("1".parse().unwrap()),
+            role: None,
+            leaves_archive: false,
+            delivers_to_store: false,
+            zone: Zone::named("UTC").unwrap(),
+            partitions: 0,
+            has_rules: false,
+            collections: None,
+            ids_max: None,
+            forbidden: None,
+            until: BTreeMap::new(),
+        };
+        let now = UtcMs(1_795_442_700_000);
+        let mut picture = snapshot::of(&Facts::default(), &settled, now);
+        let alarm = |kind: AlarmKind, subject: &str, what: &str| Alarm {
+            kind,
+            subject: subject.to_owned(),
+            since: now.plus_ms(-400_000),
+            what: what.to_owned(),
+            todo: "mend it".to_owned(),
+            partitions: Vec::new(),
+        };
+        let all = [
+            alarm(AlarmKind::Disk, "", "the disk is full"),
+            alarm(AlarmKind::Clock, "1", "the clock of 1"),
+            alarm(AlarmKind::Clock, "2", "the clock of 2"),
+        ];
+        picture.alarms = all.to_vec();
+        let [disk, _, clock] = all;
+        let (letter, what) = of_change(&AlarmChange::Begun(clock), &picture);
+        assert_eq!(
+            (&*letter.subject, &*what),
+            ("[twinstream 1] ALARM: clock (2)", "begin-clock-2")
+        );
+        let text = "The clock of 2.\n\nWhat to do: mend it.\n\nAlso open:\n  \
+                    - the disk is full (since 2026-11-23T13:58:20.000Z)\n  - the clock of 1 (since ";
+        assert!(letter.text.starts_with(text), "{}", letter.text);
+        assert!(
+            letter
+                .text
+                .ends_with("\n-- \ntest/1 on server 1, 2026-11-23T14:05:00.000Z\n")
+        );
+        picture.alarms.clear();
+        let over = AlarmChange::Ended(disk, now.plus_ms(-120_000));
+        let (letter, what) = of_change(&over, &picture);
+        assert_eq!(
+            (&*letter.subject, &*what),
+            ("[twinstream 1] over: disk", "end-disk-")
+        );
+        let text = "This ended at 2026-11-23T14:03:00.000Z; it began 2026-11-23T13:58:20.000Z (4 min):\n\n\
+                    The disk is full.\n";
+        assert!(letter.text.starts_with(text), "{}", letter.text);
+        assert!(!letter.text.contains("Also open"));
+        let crashed = |unclean| {
+            begun(&picture, unclean)
+                .text
+                .contains("did not record its end")
+        };
+        assert!(crashed(true) && !crashed(false));
+    }
 }

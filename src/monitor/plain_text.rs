@@ -336,3 +336,32 @@ fn coverage(picture: &Snapshot) -> String {
     rows.insert(0, head);
     format!("\n{}{}", table(&rows, &[2, 3]), others.concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_stage_ended_is_told_by_its_exit_and_its_failures() {
+        let told = |ended: bool, exit: Option<i32>, failures: u32, said: &str| {
+            let run = StageRun {
+                ended: ended.then_some(UtcMs(1)),
+                exit,
+                failures,
+                said: Some(said.to_owned()).filter(|said| !said.is_empty()),
+                ..StageRun::begun(UtcMs(0))
+            };
+            how(&run)
+        };
+        assert_eq!(told(false, None, 3, "x"), "running");
+        assert_eq!(told(true, Some(0), 0, ""), "done");
+        assert_eq!(told(true, Some(4), 0, ""), "nothing to do");
+        assert_eq!(told(true, Some(7), 2, "x"), "another run was in progress");
+        assert_eq!(told(true, Some(5), 0, "one file"), "set aside: one file");
+        assert_eq!(told(true, Some(5), 0, ""), "set aside: see the log");
+        assert_eq!(told(true, None, 0, "the service ends"), "the service ends");
+        assert_eq!(told(true, None, 0, ""), "ended");
+        assert_eq!(told(true, None, 1, "signal 9"), "failed 1 time: signal 9");
+        assert_eq!(told(true, Some(1), 4, ""), "failed 4 times: without a word");
+    }
+}

@@ -49,3 +49,30 @@ pub fn add(disk: &dyn Disk, data_dir: &Path, more: &BTreeMap<Day, String>) -> io
 pub fn clear(disk: &dyn Disk, data_dir: &Path) -> io::Result<()> {
     disk::remove_if_there(disk, &path(data_dir))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::disk::RealDisk;
+
+    #[test]
+    fn of_many_days_the_latest_are_told_each_with_its_last_words() {
+        let dir = tempfile::tempdir().unwrap();
+        for n in 0..40 {
+            let more = [(Day(20_000 + n), format!("first {n}"))].into();
+            add(&RealDisk, dir.path(), &more).unwrap();
+        }
+        let more = [
+            (Day(20_039), "again".to_owned()),
+            (Day(19_000), "too old".to_owned()),
+        ]
+        .into();
+        add(&RealDisk, dir.path(), &more).unwrap();
+        let days = read(&RealDisk, dir.path()).unwrap();
+        let expected: Vec<Day> = (20_009..20_040).map(Day).collect();
+        assert_eq!(days.keys().copied().collect::<Vec<_>>(), expected);
+        assert_eq!(days[&Day(20_039)], "again");
+        clear(&RealDisk, dir.path()).unwrap();
+        assert!(read(&RealDisk, dir.path()).unwrap().is_empty());
+    }
+}

@@ -364,13 +364,13 @@ impl Mailer {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::{config::settings::Role, period::Zone, world::disk::RealDisk};
 
-    fn monitor_of(dir: &Path, leaves_archive: bool) -> Monitor {
+    pub(in crate::monitor) fn monitor_of(dir: &Path, leaves_archive: bool) -> Monitor {
         let places = Places {
             data_dir: dir.to_owned(),
             this: Some("1".parse().unwrap()),

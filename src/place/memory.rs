@@ -70,3 +70,35 @@ impl Memory {
         disk::put(disk, &path(data_dir), &json)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::disk::RealDisk;
+
+    #[test]
+    fn what_cannot_be_understood_is_an_error_and_not_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = || Memory::read(&RealDisk, dir.path());
+        let id = PlaceId::of(1);
+        let mut memory = read().unwrap();
+        assert_eq!(memory.id("spool"), None);
+        memory
+            .remember(&RealDisk, dir.path(), "spool", &id)
+            .unwrap();
+        memory
+            .remember(&RealDisk, dir.path(), "vault", &PlaceId::of(2))
+            .unwrap();
+        assert_eq!(read().unwrap(), memory);
+        assert_eq!(read().unwrap().id("spool"), Some(&id));
+        for wrong in [
+            "",
+            "{",
+            r#"{"format":2,"places":{"spool":"a"}}"#,
+            r#"{"format":1,"places":{"spool":"../a"}}"#,
+        ] {
+            disk::put(&RealDisk, &path(dir.path()), wrong.as_bytes()).unwrap();
+            assert!(read().is_err(), "{wrong}");
+        }
+    }
+}

@@ -95,3 +95,42 @@ pub fn make(store: &dyn Store, id: &PlaceId) -> Result<(), MirrorError> {
         Created::Stands | Created::Taken { .. } => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{place::folder::Folder, world::disk::RealDisk};
+
+    #[test]
+    fn a_spool_is_marked_where_nothing_is_and_nowhere_else() {
+        let (a, b) = (PlaceId::of(1), PlaceId::of(2));
+        let mark = |id: &PlaceId| String::from_utf8(spool_mark(id).unwrap()).unwrap();
+        // what lies there, and the mark that lies there then; none: it is refused
+        for (there, marked) in [
+            (&[][..], Some(&a)),
+            (&[(".probe/x", "x")], Some(&a)),
+            (&[("spool.json", &*mark(&b))], Some(&b)),
+            (&[("spool.json", &*mark(&b)), ("2/x", "x")], Some(&b)),
+            (&[("notes.txt", "x")], None),
+            (&[("2/2026-11-23/14/x.jsonl.zst", "x")], None),
+            // one that is being written is not there yet
+            (&[("spool.json.tmp", "x")], Some(&a)),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Folder {
+                disk: &RealDisk,
+                root: dir.path(),
+            };
+            for (name, bytes) in there {
+                let path = dir.path().join(name);
+                RealDisk.make_folder(path.parent().unwrap()).unwrap();
+                disk::put(&RealDisk, &path, bytes.as_bytes()).unwrap();
+            }
+            let made = make(&store, &a);
+            let path = dir.path().join(SPOOL_MARK);
+            let found = disk::read_bounded(&RealDisk, &path, 999).ok();
+            assert_eq!(found, marked.map(|id| mark(id).into_bytes()), "{there:?}");
+            assert_eq!(made.is_ok(), marked.is_some(), "{there:?}");
+        }
+    }
+}

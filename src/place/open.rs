@@ -489,4 +489,32 @@ mod tests {
             );
         }
     }
+
+    /// Two processes find that there never was a place. The one that comes second takes the first one's.
+    #[test]
+    fn who_makes_a_place_while_another_does_so_takes_what_the_other_has_made() {
+        use crate::world::disk::RealDisk;
+        let dir = tempfile::tempdir().unwrap();
+        let (data_dir, folder) = (dir.path().join("data"), dir.path().join("spool"));
+        let unopened: Unopened = folder.clone().into();
+        let there = (data_dir.clone(), unopened.clone());
+        let other = move |_: &Path| {
+            let (data_dir, unopened) = &there;
+            let opener = Opener {
+                draw: &|| Ok(PlaceId::of(1)),
+                ..Opener::of(&RealDisk, data_dir)
+            };
+            let made: Spool = opener.spool(unopened, Asks::Make).unwrap();
+            assert_eq!(made.id(), Some(&PlaceId::of(1)));
+            Ok(None)
+        };
+        let opener = Opener {
+            draw: &|| Ok(PlaceId::of(2)),
+            alone: &other,
+            ..Opener::of(&RealDisk, &data_dir)
+        };
+        let found: Spool = opener.spool(&unopened, Asks::Make).unwrap();
+        assert_eq!(found.id(), Some(&PlaceId::of(1)));
+        assert!(found.is_here(&RealDisk));
+    }
 }

@@ -614,7 +614,10 @@ mod tests {
             (80, Some(4), false, "in passing", &[], 0, None, None, &[]),
             (90, Some(0), false, "in passing", &[], 0, None, None, &[]),
         ] {
-            let run = state.runs.entry(due.stage).or_insert(StageRun::begun(UtcMs(0)));
+            let run = state
+                .runs
+                .entry(due.stage)
+                .or_insert(StageRun::begun(UtcMs(0)));
             (run.started, run.ended) = (UtcMs(started), None);
             let why = match (exit, with_service) {
                 (_, true) => Some("the service ends".to_owned()),

@@ -16,6 +16,7 @@ pub enum Call {
     Rename,
     Reserve,
     MakeFolder,
+    List,
 }
 
 /// Calls for files whose names end so fail in this way.
@@ -136,6 +137,7 @@ impl Disk for FaultyDisk {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        judge(&self.faults, Call::List, &name(path))?;
         RealDisk.list(path)
     }
 

@@ -152,3 +152,41 @@ impl Lock {
         Ok(Self { _file: file })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_had_once_and_says_who_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = UtcMs(1_795_442_700_000);
+        assert_eq!(Lock::is_held(dir.path(), "merge"), None);
+        let held = Lock::take(dir.path(), "merge", now).unwrap();
+        let why = Lock::take(dir.path(), "merge", now)
+            .unwrap_err()
+            .to_string();
+        let holder = format!("is held by process {} on ", std::process::id());
+        assert!(
+            why.contains(&holder) && why.ends_with("since 2026-11-23T14:05:00.000Z"),
+            "{why}"
+        );
+        assert!(why.starts_with("merge is already running here: "), "{why}");
+        assert!(
+            Lock::take(dir.path(), "publish", now).is_ok(),
+            "another stage"
+        );
+        assert_eq!(Lock::is_held(dir.path(), "merge"), Some(true));
+        drop(held);
+        assert_eq!(Lock::is_held(dir.path(), "merge"), Some(false));
+        assert!(Lock::take(dir.path(), "merge", now).is_ok());
+        // a folder is locked whatever the data directory
+        let alone = FolderLock::take(dir.path(), "collect").unwrap();
+        assert!(matches!(
+            FolderLock::take(dir.path(), "collect"),
+            Err(LockError::Taken { .. })
+        ));
+        drop(alone);
+        assert!(FolderLock::take(dir.path(), "collect").is_ok());
+    }
+}

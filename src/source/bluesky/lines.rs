@@ -267,3 +267,35 @@ impl Source for Bluesky {
         Box::new(Events::new(has_columns))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line that cannot be read may be of whoever it names, wherever that stands.
+    #[test]
+    fn a_torn_line_names_every_account_in_it_and_its_event() {
+        let line = r#"{"did":"did:plc:a","kind":"commit","commit":{"rev":"3mptbypluud2a","operation":"create","collection":"app.bsky.feed.post","rkey":"3k","record":{"reply":{"uri":"at://did:plc:b/app.bsky.feed.post/3j"},"text":"did:plc:c"#;
+        let event = "did:plc:a/app.bsky.feed.post/3k@3mptbypluud2a";
+        let delete = format!("{event}#delete");
+        for (listed, is_named) in [
+            ("did:plc:a", true),
+            ("did:plc:b", true),
+            ("did:plc:c", true),
+            ("did:plc:d", false),
+            ("did:plc", false),
+            (event, true),
+            (&*delete, true),
+            ("did:plc:a/app.bsky.feed.post/3j@3mptbypluud2a", false),
+            ("did:plc:b/app.bsky.feed.post/3k@3mptbypluud2a", false),
+            ("did:plc:a/app.bsky.feed.post/3k@3mptbypluud2b", false),
+        ] {
+            let is_listed = |key: &Key| *key == Key::from(listed);
+            assert_eq!(
+                Bluesky.is_named_in(line.as_bytes(), &is_listed),
+                is_named,
+                "{listed}"
+            );
+        }
+    }
+}

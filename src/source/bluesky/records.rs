@@ -237,3 +237,44 @@ impl<'l> Records<'l> for Events<'l> {
         columns.map_or(Ok(Vec::new()), Columns::finish)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each event adds to its account's row.
+    #[test]
+    fn only_a_new_post_counts_for_its_account() {
+        let commit = |collection: &str, operation: &str| {
+            format!(
+                r#"{{"did":"did:plc:a","time_us":1783175888085434,"kind":"commit","commit":{{"rev":"3mptbypluud2a","operation":"{operation}","collection":"{collection}","rkey":"3k"}}}}"#
+            )
+        };
+        let told = |kind: &str, member: &str| {
+            format!(
+                r#"{{"did":"did:plc:a","time_us":1783175888085434,"kind":"{kind}","{kind}":{{"seq":1,"time":"2026-07-04T14:38:07.514Z",{member}}}}}"#
+            )
+        };
+        let at = "2026-07-04T14:38:07.514Z";
+        for (line, expected) in [
+            (commit("app.bsky.feed.post", "create"), ["", "", "", "1"]),
+            (commit("app.bsky.feed.post", "update"), ["", "", "", "0"]),
+            (commit("app.bsky.feed.post", "delete"), ["", "", "", "0"]),
+            (commit("app.bsky.feed.like", "create"), ["", "", "", "0"]),
+            (
+                told("identity", r#""handle":"a.example""#),
+                ["a.example", "", "", "0"],
+            ),
+            (
+                told("account", r#""active":false,"status":"deleted""#),
+                ["", "false", "deleted", "0"],
+            ),
+        ] {
+            let mut events = Events::new(false);
+            let number = events.read(line.as_bytes(), None).unwrap();
+            let [handle, active, status, posts] = expected;
+            let expected = ["did:plc:a", handle, active, status, posts, at, at];
+            assert_eq!(events.author_row(number), expected, "{line}");
+        }
+    }
+}

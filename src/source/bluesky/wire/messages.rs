@@ -283,4 +283,16 @@ mod tests {
             Err(other) => panic!("{other:?}"),
         });
     }
+
+    #[test]
+    fn a_message_that_is_too_long_is_cut_and_counted() {
+        for (len, oversize) in [(MESSAGE_BYTES_MAX, 0), (MESSAGE_BYTES_MAX + 1, 1)] {
+            let mut messages = Messages::new("e", None, None);
+            let message = vec![b'x'; len];
+            let mut rest = &message[..];
+            let portion = messages.take(&mut rest, AT).unwrap().unwrap();
+            assert_eq!((portion.lines, portion.oversize), (1, oversize));
+            assert_eq!(portion.stored.len(), MESSAGE_BYTES_MAX + 1);
+        }
+    }
 }
