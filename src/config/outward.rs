@@ -257,4 +257,21 @@ mod tests {
         );
         assert!(settings("[status]\nlisten = \"0.0.0.0:8430\"\ntoken_file = \"t\"\n").is_ok());
     }
+
+    #[test]
+    fn a_report_is_due_at_a_time_of_day() {
+        let at = |time: &str| {
+            let settings = settings(&format!("{MAIL}daily_report_at = {time:?}\n")).unwrap();
+            let is_right = settings.mail.unwrap().is_ok();
+            is_right.then_some(settings.report_at)
+        };
+        for (time, minutes) in [("00:00", 0), ("02:30", 150), ("23:59", 1_439)] {
+            assert_eq!(at(time), Some(minutes));
+        }
+        for wrong in [
+            "24:00", "23:60", "2:00", "02:0", "+2:00", "02.00", "02:00:00", "noon",
+        ] {
+            assert_eq!(at(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -816,4 +816,51 @@ mod tests {
             2
         );
     }
+
+    #[test]
+    fn what_would_lose_something_or_give_it_away_is_wrong() {
+        let two = ONE
+            .replace("\"1\"", "\"2\"")
+            .replace("a.example", "b.example");
+        for (text, line, wrong) in [
+            (
+                format!("[merge]\norphans = \"11h59m\"\n{ONE}"),
+                Some(2),
+                "`merge.orphans`: a younger attempt may still be committed",
+            ),
+            (
+                format!("[merge]\nformats = [\"parquet\"]\n{ONE}"),
+                Some(2),
+                "`merge.formats`: it takes \"csv\", and \"parquet\" besides",
+            ),
+            (
+                format!("{ONE}{two}"),
+                None,
+                "`servers`: 2 servers are primary, it must be one",
+            ),
+            (
+                TWO.to_owned(),
+                None,
+                "`servers`: 0 servers are primary, it must be one",
+            ),
+            (
+                format!("[x]\nbase_url = \"https://me:secret@api.x.com\"\n{ONE}"),
+                Some(2),
+                "`x.base_url`: it takes a host and perhaps a path, nothing else",
+            ),
+            (
+                format!("[x]\nbase_url = \"https://api.x.com?a=b\"\n{ONE}"),
+                Some(2),
+                "`x.base_url`: it takes a host and perhaps a path, nothing else",
+            ),
+        ] {
+            check_wrong(&text, &[(line, wrong)]);
+        }
+        let text = format!("[merge]\norphans = \"12h\"\nkeep_raw = \"forever\"\n{ONE}");
+        let merge = settings(&text, &ThisMachine::default()).unwrap().merge;
+        assert_eq!(
+            (merge.orphans, merge.keep_raw),
+            (Duration::from_hours(12), None)
+        );
+    }
 }

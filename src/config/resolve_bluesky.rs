@@ -243,4 +243,50 @@ mod tests {
             assert!(!is_collection(bad), "{bad}");
         }
     }
+
+    #[test]
+    fn what_cannot_be_read_or_could_be_changed_on_the_way_is_not_asked_for() {
+        for (line, expected) in [
+            (
+                "compress = true",
+                "`bluesky.compress`: compressed messages cannot be read without the endpoint's dictionary",
+            ),
+            (
+                "endpoints = [\"wss://a.example\", \"wss://b.example\", \"wss://a.example/\"]",
+                "`bluesky.endpoints`: \"wss://a.example\" occurs twice",
+            ),
+            (
+                "collections = [\"app.bsky.feed.post\", \"app.bsky.feed.post\"]",
+                "`bluesky.collections`: \"app.bsky.feed.post\" occurs twice",
+            ),
+            (
+                "endpoints = [\"ws://a.example\"]",
+                "`bluesky.endpoints`: plain ws would let anybody on the way change what comes; it is allowed to this machine only",
+            ),
+            (
+                "endpoints = [\"https://a.example\"]",
+                "`bluesky.endpoints`: \"https://a.example\" is not a URL with wss:// and a host",
+            ),
+            (
+                "endpoints = [\"wss://me@a.example\"]",
+                "`bluesky.endpoints`: \"wss://me@a.example\" is not a URL with wss:// and a host",
+            ),
+            ("endpoints = []", "`bluesky.endpoints`: it is empty"),
+        ] {
+            assert_eq!(wrongs(line), [expected]);
+        }
+        assert!(wrongs("endpoints = [\"ws://127.0.0.1:8081\"]").is_empty());
+    }
+
+    #[test]
+    fn a_dictionary_is_used_where_compressed_messages_are_wanted() {
+        for (compress, file) in [(true, Some(Path::new("/etc/t/d.zst"))), (false, None)] {
+            let text = format!(
+                "[bluesky]\ncompress = {compress}\ndictionary_file = \"d.zst\"\n[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a\"\n"
+            );
+            let written = file::read(&text).unwrap();
+            let settings = resolve(&written, Path::new("/etc/t"), &ThisMachine::default()).unwrap();
+            assert_eq!(settings.bluesky.dictionary_file.as_deref(), file);
+        }
+    }
 }

@@ -281,6 +281,8 @@ mod tests {
         let text = "The clock of 2.\n\nWhat to do: mend it.\n\nAlso open:\n  \
                     - the disk is full (since 2026-11-23T13:58:20.000Z)\n  - the clock of 1 (since ";
         assert!(letter.text.starts_with(text), "{}", letter.text);
+        // it is not one of the others
+        assert!(!letter.text.contains("- the clock of 2"), "{}", letter.text);
         assert!(
             letter
                 .text

@@ -556,3 +556,76 @@ pub fn append_lines(disk: &dyn Disk, path: &Path, lines: &[u8]) -> io::Result<()
     file.sync()?;
     disk.sync_folder(path.parent().unwrap_or(Path::new(".")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_made_is_for_its_owner_and_the_group_and_a_secret_for_its_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        RealDisk.make_folder(&path("a/b")).unwrap();
+        drop(RealDisk.create(&path("a/created")).unwrap());
+        drop(RealDisk.append(&path("a/appended")).unwrap());
+        put(&RealDisk, &path("a/put"), b"x").unwrap();
+        RealDisk.reserve(&path("a/reserved"), 10).unwrap();
+        put_secret(&path("a/secret"), b"x").unwrap();
+        // what the umask takes away is taken away besides
+        let at_most = |name: &str, most: u32| {
+            let mode = mode(&path(name));
+            assert!(
+                mode & !most == 0 && mode & 0o600 == 0o600,
+                "{name}: {mode:o}"
+            );
+        };
+        for name in ["a", "a/b"] {
+            at_most(name, 0o750);
+        }
+        for name in ["a/created", "a/appended", "a/put", "a/reserved"] {
+            at_most(name, 0o640);
+        }
+        at_most("a/secret", 0o600);
+        assert!(
+            put_secret(&path("a/secret"), b"y").is_err(),
+            "one that is there stays"
+        );
+    }
+
+    #[test]
+    fn no_link_is_followed_and_none_is_listed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        put(&RealDisk, &path("file"), b"x").unwrap();
+        RealDisk.make_folder(&path("folder")).unwrap();
+        for (to, link) in [
+            ("file", "to_file"),
+            ("folder", "to_folder"),
+            ("none", "to_none"),
+        ] {
+            symlink(path(to), path(link)).unwrap();
+            let link = path(link);
+            assert!(
+                RealDisk.open(&link).is_err() && RealDisk.append(&link).is_err(),
+                "{to}"
+            );
+            assert!(RealDisk.create(&link).is_err() && RealDisk.reserve(&link, 9).is_err());
+            assert_eq!(RealDisk.len(&link).unwrap(), None);
+        }
+        let names: Vec<String> = RealDisk
+            .list(dir.path())
+            .unwrap()
+            .into_iter()
+            .map(|entry| entry.name)
+            .collect();
+        assert_eq!(names, ["file", "folder"]);
+        assert_eq!(RealDisk.others(dir.path()).unwrap().len(), 3);
+        assert!(!path("none").exists());
+    }
+}
