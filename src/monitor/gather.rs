@@ -385,7 +385,7 @@ fn mails(disk: &dyn Disk, data_dir: &Path) -> io::Result<MailFacts> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{segment::sha256::Sha256, vault::published::Entry, world::disk::RealDisk};
+    use crate::{segment::sha256::Sha256, vault::published::DiaryEntry, world::disk::RealDisk};
 
     fn hour(text: &str) -> Hour {
         format!("2026-11-{text}").parse().unwrap()
@@ -454,7 +454,7 @@ mod tests {
         }
 
         fn publish(&self, file: &str, revision: Option<u64>, new_ids: u64, time: UtcMs) {
-            let entry = Entry {
+            let entry = DiaryEntry {
                 time,
                 hour: None,
                 revision,
