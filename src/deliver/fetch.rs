@@ -512,6 +512,7 @@ mod tests {
                 store: &store,
                 servers: &[],
                 keep_free: 0,
+                at_once: 1,
                 id,
                 now: UtcMs(0),
             };
