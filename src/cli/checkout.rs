@@ -68,10 +68,9 @@ pub(crate) fn run(global: &Global, args: &CheckoutArgs) -> Result<Exit, Failure>
     }
     let days: BTreeSet<Day> = args.days.iter().copied().collect();
     let is_wanted = |day| days.is_empty() || days.contains(&day);
-    let changed = copy(&setup, &args.path, &args.to, &is_wanted)?;
-    if !days.is_empty() {
-        RealDisk.create(&partial)?;
-    }
+    // before the first of them: what is cut off has the hours of some days only, too
+    let mark = (!days.is_empty()).then_some(partial.as_path());
+    let changed = copy(&setup, &args.path, (&args.to, mark), &is_wanted)?;
     let hours = plural(changed.len() as u64, "hour", "hours");
     output::print(&format!(
         "{hours} of {} copied to {}\n",
@@ -85,15 +84,19 @@ pub(crate) fn run(global: &Global, args: &CheckoutArgs) -> Result<Exit, Failure>
     })
 }
 
-/// Copies the hours of these days, and what is kept beside the hours, from `s3://bucket/folder`; gives the hours.
+/// Copies the hours of these days, and what is kept beside the hours, from `s3://bucket/folder`, and makes that mark before; gives
+/// the hours.
 pub(super) fn copy(
     setup: &Setup,
     from: &str,
-    to: &Path,
+    (to, mark): (&Path, Option<&Path>),
     is_wanted: &dyn Fn(Day) -> bool,
 ) -> Result<Vec<Hour>, Failure> {
     let there = store::open(setup, &address(from)?)?;
     store::mark_copy(&there, to)?;
+    if let Some(mark) = mark {
+        RealDisk.create(mark)?;
+    }
     let records = Records {
         store: &there,
         disk: &RealDisk,

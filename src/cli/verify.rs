@@ -152,7 +152,7 @@ fn checked_out(
     let setup = setup::load(global)?;
     let is_wanted =
         |of: Day| day.is_none_or(|day| day == of) && args.share.is_none_or(|share| share.has(&of));
-    checkout::copy(&setup, vault, scratch.path(), &is_wanted)?;
+    checkout::copy(&setup, vault, (scratch.path(), None), &is_wanted)?;
     let mut of_log = Problems::default();
     if day.is_none() && args.share.is_none_or(Share::is_first) {
         of_log = log_found(&setup, vault, scratch.path());

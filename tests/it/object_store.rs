@@ -1476,6 +1476,17 @@ fn several_mergers_make_one_vault_whatever_is_lost_and_whoever_is_killed() {
         );
         assert!(said.contains(named), "{key}: {said}");
     };
+    // a day that was copied in part is no copy of the whole
+    let cut = servers.dir.path().join("cut").display().to_string();
+    let mut objects = good.clone();
+    let key = "x/vault/2026-11-23/2026-11-23_13/r2.json";
+    objects.get_mut(key).unwrap().truncate(1);
+    servers.store.replace(objects);
+    let whole = ["checkout", "s3://archive/x/vault", "--to", &cut];
+    let of_day = [&whole[..], &["--day", "2026-11-22"]].concat();
+    servers.check("1", NOW, &of_day, 1);
+    servers.store.replace(good.clone());
+    servers.check("1", NOW, &whole, 2);
     spoiled(
         "x/vault/ledger/4.json",
         "spoiled1",
