@@ -111,11 +111,16 @@ impl HourSaid {
     }
 }
 
+/// What every format has.
+#[derive(Deserialize)]
+struct Numbered {
+    format: u32,
+}
+
 /// For reading, everything but the values of the hour: `flatten` would hold the whole file in memory a second time,
 /// and does not accept numbers as keys.
 #[derive(Deserialize)]
 struct MadeOf {
-    format: u32,
     inputs: Inputs,
     carried: Option<Carried>,
     history: History,
@@ -393,12 +398,14 @@ impl Manifest {
 
     /// Reads one from its bytes.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ManifestError> {
-        let made: MadeOf = serde_json::from_slice(bytes)?;
-        if FORMAT < made.format {
-            return Err(ManifestError::TooNew(made.format));
+        // one of a later format may lack members of this one
+        let Numbered { format } = serde_json::from_slice(bytes)?;
+        if FORMAT < format {
+            return Err(ManifestError::TooNew(format));
         }
+        let made: MadeOf = serde_json::from_slice(bytes)?;
         Ok(Self {
-            format: made.format,
+            format,
             said: serde_json::from_slice(bytes)?,
             inputs: made.inputs,
             carried: made.carried,
@@ -543,5 +550,60 @@ impl serde_json::ser::Formatter for Shallow {
     fn end_object_value<W: io::Write + ?Sized>(&mut self, _to: &mut W) -> io::Result<()> {
         self.empty = false;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const GOLDEN: &str =
+        include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_13_manifest.json");
+
+    /// The example's manifest with other values at these places.
+    fn changed(changes: &[(&str, Value)]) -> Result<Manifest, ManifestError> {
+        let mut says: Value = serde_json::from_str(GOLDEN).unwrap();
+        for (place, value) in changes {
+            *says.pointer_mut(place).unwrap() = value.clone();
+        }
+        Manifest::from_json(says.to_string().as_bytes())
+    }
+
+    /// Server 1 has 15 lines, server 2 has 17; all are posts, 18 different ones. Each change leaves the other sums alone.
+    #[test]
+    fn books_balance_in_each_of_their_sums() {
+        let [one, two] = ["/counts/servers/1/lines", "/counts/servers/2/lines"];
+        assert!(changed(&[]).unwrap().balances());
+        for changes in [
+            vec![(one, json!(16)), (two, json!(16))],
+            vec![("/counts/total/duplicates", json!(15))],
+            vec![(one, json!(16)), ("/counts/servers/1/posts", json!(16))],
+            vec![("/inputs/segments/0/taken", json!(6))],
+            vec![("/minutes/rows/57/1", json!(7))],
+            vec![("/counts/total/rejected", json!({"no_id": 1}))],
+            vec![("/counts/servers/1/rejected", json!({"no_id": 1}))],
+        ] {
+            assert!(!changed(&changes).unwrap().balances(), "{changes:?}");
+        }
+        // a line that was taken out of rows whose raw data is gone
+        let mut manifest = changed(&[("/inputs/segments/0/taken", json!(6))]).unwrap();
+        manifest.carried = Some(Carried {
+            revision: 1,
+            segments: 1,
+            posts: 0,
+            members: Vec::new(),
+            redacted: BTreeMap::from([("1".parse().unwrap(), 1)]),
+        });
+        assert!(manifest.balances());
+    }
+
+    #[test]
+    fn what_a_later_program_wrote_is_not_read() {
+        let later = changed(&[("/format", json!(FORMAT + 1))]);
+        assert!(matches!(later, Err(ManifestError::TooNew(2))), "{later:?}");
+        let other = Manifest::from_json(b"{\"format\":2,\"more\":[]}");
+        assert!(matches!(other, Err(ManifestError::TooNew(2))), "{other:?}");
     }
 }
