@@ -95,18 +95,7 @@ impl Hole {
         if end <= begin {
             return None;
         }
-        let is_inside = |second: i64| begin.second() <= second && UtcMs(second * 1_000) < end;
-        let (mut closed, mut open) = (0, 0);
-        for (_, is_covered) in seconds::all(intervals)
-            .zip(covered)
-            .filter(|(second, _)| is_inside(*second))
-        {
-            if *is_covered {
-                closed += 1;
-            } else {
-                open += 1;
-            }
-        }
+        let (closed, open) = counted((begin, end), intervals, covered);
         Some(Self {
             begin,
             end,
@@ -115,6 +104,21 @@ impl Hole {
             open,
         })
     }
+
+    /// Whether it says of its seconds what the seconds of the hour that the server covers say.
+    pub fn is_as(&self, intervals: &[Interval], covered: &[bool]) -> bool {
+        let found = counted((self.begin, self.end), intervals, covered);
+        self.begin < self.end && (self.closed, self.open) == found
+    }
+}
+
+/// How many seconds of an hour between two instants are covered, and how many are not.
+fn counted((begin, end): (UtcMs, UtcMs), intervals: &[Interval], covered: &[bool]) -> (u64, u64) {
+    let is_inside = |second: i64| begin.second() <= second && UtcMs(second * 1_000) < end;
+    let seconds = seconds::all(intervals).zip(covered);
+    let inside = seconds.filter(|(second, _)| is_inside(*second));
+    let (closed, open): (Vec<_>, Vec<_>) = inside.partition(|(_, is_covered)| **is_covered);
+    (closed.len() as u64, open.len() as u64)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    collections, coverage, posts,
+    backfills, collections, coverage, posts,
     problem::{Problems, some},
     rows::{self, Rows},
     rules,
@@ -17,12 +17,18 @@ use crate::{
     cover::{part, seconds},
     period::Minute,
     report::statement::{AnyStatement, BYTES_MAX, ReadStatement},
-    segment::{line::PROGRAM, name::Leg, sha256::Sha256},
+    segment::{
+        line::PROGRAM,
+        name::{Leg, SegmentName},
+        sha256::Sha256,
+    },
     source::{Source, Sources},
     vault::{
         deleted::LeftOut,
         layout::FileKind,
-        manifest::{Counts, HourSaid, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output},
+        manifest::{
+            Counts, HourSaid, Inputs, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output,
+        },
         public::{DayFile, Public},
     },
     world::disk::{self, Disk},
@@ -75,6 +81,7 @@ pub fn hour(
             found.revision = manifest.history.revision;
             found.previous_manifest = manifest.history.previous_manifest;
             check_history(&path, &manifest, &mut found.problems);
+            check_inputs(&path, &manifest, &mut found.problems);
             check_books(&path, &manifest, &mut found.problems);
             let said = (&*path, &manifest.said);
             check_said((disk, sources), place, root, said, &mut found);
@@ -170,19 +177,45 @@ fn check_labels(
 
 /// Whether it is a revision, made of what came in with it.
 fn check_history(path: &Path, manifest: &Manifest, problems: &mut Problems) {
-    if manifest.history.revision == 0 {
-        problems.wrong(path, "its revision is 0");
+    let history = &manifest.history;
+    match (history.revision, history.previous_manifest) {
+        (0, _) => problems.wrong(path, "its revision is 0"),
+        (1, Some(_)) => problems.wrong(path, "it is the first revision, and names one before it"),
+        (1, None) | (_, Some(_)) => (),
+        (_, None) => problems.wrong(path, "it does not name the manifest before it"),
     }
-    let inputs: BTreeSet<_> = manifest
-        .inputs
-        .segments
-        .iter()
-        .map(|input| &input.name)
-        .collect();
-    let came_in = &manifest.history.segments;
-    if !came_in.iter().all(|name| inputs.contains(name)) {
+    let segments = manifest.inputs.segments.iter().map(|input| &input.name);
+    if !are_among(&history.segments, segments) {
         problems.wrong(path, "segments that came in are not among its inputs");
     }
+    let events = manifest.inputs.events.iter().map(|input| &input.name);
+    if !are_among(&history.events, events) {
+        problems.wrong(path, "events files that came in are not among its inputs");
+    }
+}
+
+/// Whether its inputs are named in order, each once, and each has the lines that were taken of it.
+fn check_inputs(path: &Path, manifest: &Manifest, problems: &mut Problems) {
+    let Inputs { segments, events } = &manifest.inputs;
+    if !segments.is_sorted_by(|a, b| a.name < b.name)
+        || !events.is_sorted_by(|a, b| a.name < b.name)
+    {
+        problems.wrong(path, "its inputs are not in order, or one is named twice");
+    }
+    if let Some(input) = segments.iter().find(|input| input.lines < input.taken) {
+        let (name, lines, taken) = (&input.name, input.lines, input.taken);
+        let what = format!("it takes {taken} lines of {name}, which has {lines}");
+        problems.wrong(path, what);
+    }
+    let carried = manifest.carried.as_ref();
+    if carried.is_some_and(|carried| manifest.history.revision <= carried.revision) {
+        problems.wrong(path, "what it has carried over is of no revision before it");
+    }
+}
+
+fn are_among<'i>(names: &[SegmentName], inputs: impl Iterator<Item = &'i SegmentName>) -> bool {
+    let inputs: BTreeSet<&SegmentName> = inputs.collect();
+    names.iter().all(|name| inputs.contains(name))
 }
 
 /// Whether the manifest's numbers agree with each other.
@@ -217,10 +250,11 @@ fn check_books(path: &Path, manifest: &Manifest, problems: &mut Problems) {
     }
 }
 
-/// Whether what it says of deletions and minutes agrees with its counts.
+/// Whether what it says of deletions, minutes and backfills agrees with its counts and its seconds.
 fn check_counts(path: &Path, said: &HourSaid, problems: &mut Problems) {
     check_deletions(path, said, problems);
     check_minutes(path, said, problems);
+    backfills::check(path, said, problems);
 }
 
 /// Whether what it says of deletions agrees with its books.
@@ -577,5 +611,238 @@ fn check_rejected(path: &Path, said: &HourSaid, rows: &Rows, problems: &mut Prob
             path,
             "its counts of rejected lines are not those of the file",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{vault::identity::Identity, world::disk::RealDisk};
+
+    const HOUR: &str = "2026-11-23_13";
+    const GOLDEN: &str = "tests/golden/v1/vault";
+    const DAY: &str = "2026-11-23";
+
+    /// What is found wrong with an hour of the example vault whose manifest was changed so, and with whose files in that folder
+    /// something was done; each without the file's path.
+    fn wrongs(change: impl Fn(&mut Value), more: impl Fn(&Path)) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        for file in fs::read_dir(Path::new(GOLDEN).join(DAY)).unwrap() {
+            let file = file.unwrap();
+            if file.file_name().to_string_lossy().starts_with(HOUR) {
+                fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+            }
+        }
+        let path = dir.path().join(format!("{HOUR}_manifest.json"));
+        let mut says: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        change(&mut says);
+        let says = Manifest::from_json(says.to_string().as_bytes()).unwrap();
+        disk::put(&RealDisk, &path, &says.to_json()).unwrap();
+        more(dir.path());
+        let place = HourPlace {
+            folder: dir.path().to_owned(),
+            hour: HOUR.parse().unwrap(),
+            is_strict: true,
+            is_half_done: false,
+        };
+        let root = Root {
+            identity: Identity::read(&RealDisk, Path::new(GOLDEN)).unwrap(),
+            ..Root::default()
+        };
+        let found = hour(&RealDisk, &Sources::known(), &place, Some(&root));
+        found.problems.0.into_iter().map(|one| one.what).collect()
+    }
+
+    #[track_caller]
+    fn is_told(words: &str, found: &[String]) {
+        let is_told = found.iter().any(|what| what.contains(words));
+        assert!(is_told, "{words}: {found:?}");
+    }
+
+    /// A segment that is no input of the hour, a hash that nothing has.
+    const STRANGER: &str = "\"3_sample_20261123T1357Z_3fa9c01b_000\"";
+    const HASH: &str = "\"0000000000000000000000000000000000000000000000000000000000000000\"";
+
+    const CARRIED: &str = r#"{"revision":1,"segments":1,"posts":18,"members":[]}"#;
+
+    /// Members of the example's manifest, as what they are changed to, and what is said then. It has two servers with 15 and
+    /// 17 lines, all of which are posts; 18 different ones, 14 in common.
+    #[rustfmt::skip]
+    const CHANGES: &[(&str, &str, &str)] = &[
+        ("/history/revision", "0", "its revision is 0"),
+        ("/history/revision", "2", "it does not name the manifest before it"),
+        ("/history/previous_manifest", HASH, "it is the first revision, and names one before it"),
+        ("/history/segments/1", STRANGER, "segments that came in are not among its inputs"),
+        ("/history/events/1", STRANGER, "events files that came in are not among its inputs"),
+        ("/inputs/segments/0/lines", "4", "it takes 5 lines of 1_sample_20261123T1357Z_3fa9c01b_000, which has 4"),
+        ("/inputs/segments/1/name", "\"1_sample_20261123T1357Z_3fa9c01b_000\"", "its inputs are not in order, or one is named twice"),
+        ("/inputs/events/1/name", "\"1_sample_20261123T1350Z_3fa9c01b_000\"", "its inputs are not in order, or one is named twice"),
+        ("/carried", CARRIED, "what it has carried over is of no revision before it"),
+        ("/counts/servers/1/lines", "16", "the books do not balance"),
+        ("/counts/total/duplicates", "15", "duplicates: it says 15, found 14"),
+        ("/counts/servers/2/duplicates", "1", "duplicates: it says 14, found 15"),
+        ("/inputs/segments/0/taken", "4", "lines of server 1: it says 15, found 14"),
+        ("/inputs/segments/5/taken", "9", "lines of server 2: it says 17, found "),
+        ("/counts/total/seen_by_all", "13", "posts: it says 18, found 17"),
+        ("/counts/servers/2/only_here", "4", "posts: it says 18, found 19"),
+        ("/counts/total/seen_by_all", "13", "posts seen by all: it says 13, found 14"),
+        ("/minutes/rows/58/3", "0", "posts seen by all: it says 14, found "),
+        ("/timezone", "\"CET\"", "the time zone: it says CET, found UTC"),
+        ("/timezone", "\"CET\"", "its intervals are not those of the hour in CET"),
+        ("/intervals/0/end", "\"2026-11-23T15:00:00.000Z\"", "its intervals are not those of the hour in UTC"),
+        ("/stream", "\"sample10\"", "the stream: it says sample10, found sample"),
+        ("/stream", "\"nothing\"", "this program knows no stream \"nothing\""),
+        ("/hour", "\"2026-11-23_14\"", "the hour: it says 2026-11-23_14, found 2026-11-23_13"),
+        ("/counts/total/deleted", "1", "lines of what was deleted: it says 1, found 0"),
+        ("/counts/servers/2/deleted", "1", "lines of what was deleted: it says 0, found 1"),
+        ("/deletions", "{\"lost\":0}", "\"lost\" is not a reason to take records out"),
+        ("/deletions", "{\"deleted\":1}", "it counts more records that were deleted or held back than lines"),
+        ("/deletions", "{\"held_back\":1}", "it counts more records that were deleted or held back than lines"),
+        ("/deletions", "{\"held_back\":1}", "it does not name 2026-11-23_13_held.txt.xz"),
+        ("/outputs/0/rows", "17", "rows of 2026-11-23_13_IDs.txt.xz: it says 17, found 18"),
+        ("/outputs/1/rows", "19", "rows of 2026-11-23_13_tweets.csv.xz: it says 19, found 18"),
+        ("/outputs/2/rows", "19", "rows of 2026-11-23_13_users.csv.xz: it says 19, more than posts"),
+        ("/outputs/3/rows", "17", "rows of 2026-11-23_13_posts.parquet: it says 17, found 18"),
+        ("/outputs/4/rows", "0", "rows of 2026-11-23_13_conflicts.jsonl.xz: it says 0, of 2 posts"),
+        ("/conflicts/posts", "0", "rows of 2026-11-23_13_conflicts.jsonl.xz: it says "),
+        ("/conflicts/posts", "0", "its manifest counts no posts whose copies differ"),
+        ("/outputs/4/name", "\"2026-11-23_13_rejected.jsonl.xz\"", "rows of 2026-11-23_13_rejected.jsonl.xz: it says "),
+        ("/outputs/4/name", "\"2026-11-23_13_rejected.jsonl.xz\"", "it is missing"),
+        ("/outputs/4/name", "\"2026-11-23_13_rejected.jsonl.xz\"", "its manifest does not name it"),
+        ("/outputs/4/name", "\"2026-11-23_14_conflicts.jsonl.xz\"", "\"2026-11-23_14_conflicts.jsonl.xz\", which is not a file of this hour"),
+        ("/outputs/2/name", "\"2026-11-23_13_what.csv.xz\"", "its manifest does not name it"),
+        ("/counts/total/rejected", "{\"no_id\":1}", "it does not name 2026-11-23_13_rejected.jsonl.xz"),
+        ("/counts/servers/1/rejected", "{\"no_id\":1}", "its counts of rejected lines are not those of the file"),
+        ("/outputs/0/bytes", "259", "bytes: it says 259, found 260"),
+        ("/outputs/0/sha256", HASH, "sha256: it says 00"),
+        ("/outputs/0/content_bytes", "359", "bytes of its content: it says 359, found 360"),
+        ("/outputs/0/content_sha256", HASH, "sha256 of its content: it says 00"),
+        ("/outputs/0/content_sha256", HASH, "the ids are not those that were committed, or in another order"),
+        ("/outputs/3/content_sha256", HASH, "sha256 of its content: it says 00"),
+        ("/minutes/rows/0/0", "\"2026-11-23T12:59Z\"", "does not have the minutes of the hour"),
+        ("/minutes/servers/1", "\"3\"", "the table of minutes does not have the servers of the counts"),
+        ("/minutes/rows/57/2", "[4, 6]", "posts of server 1: it says 15, found 14"),
+        ("/minutes/rows/57/3", "6", "are impossible"),
+        ("/minutes/rows/0/2", "[1, 0]", "the seconds of server 1 do not fit its posts in the table of minutes"),
+        ("/coverage/servers/2/begins", "\"2026-11-23T13:57:06.500Z\"", "the second in which 2 begins is not in this hour"),
+        ("/minutes/rows/57/2", "[7, 6]", "are impossible"),
+        ("/minutes/rows/57/1", "12", "are impossible"),
+        ("/minutes/rows/57/2", "[5, 6, 0]", "are impossible"),
+        ("/minutes/rows/57/1", "7", "posts of minutes are not what the ids say: 2026-11-23T13:57Z: it says 7, found 6"),
+        ("/residues/0/1", "2", "ids by (id >> 22) % 1000 are not what the ids say: 70: it says 2, found 1"),
+        ("/residues/0/0", "92", "ids by (id >> 22) % 1000 are not what the ids say: 70: it says 0, found 1"),
+    ];
+
+    #[test]
+    fn a_member_that_does_not_agree_is_told_for_what_it_is() {
+        assert_eq!(wrongs(|_| (), |_| ()), [""; 0]);
+        for (member, value, words) in CHANGES {
+            let value: Value = serde_json::from_str(value).unwrap();
+            let change = |says: &mut Value| {
+                let (of, name) = member.rsplit_once('/').unwrap();
+                // a member that is absent if there is nothing to say
+                match says.pointer_mut(of).unwrap() {
+                    Value::Object(members) => drop(members.insert(name.to_owned(), value.clone())),
+                    of => of[name.parse::<usize>().unwrap()] = value.clone(),
+                }
+            };
+            is_told(words, &wrongs(change, |_| ()));
+        }
+        let twice = |says: &mut Value| {
+            let residues = says["residues"].as_array_mut().unwrap();
+            residues.push(residues[0].clone());
+        };
+        is_told("ids by (id >> 22) % 1000 are not", &wrongs(twice, |_| ()));
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_the_manifest_says_is_told() {
+        let manifest = format!("{HOUR}_manifest.json");
+        let other_form = |dir: &Path| {
+            let path = dir.join(&manifest);
+            let bytes = [&fs::read(&path).unwrap()[..], b"\n"].concat();
+            disk::put(&RealDisk, &path, &bytes).unwrap();
+        };
+        let found = wrongs(|_| (), other_form);
+        assert_eq!(found, ["it is not as this program writes it"]);
+        let posts = |dir: &Path| {
+            let of = |hour: &str| format!("{hour}_posts.parquet");
+            let other = Path::new(GOLDEN).join(DAY).join(of("2026-11-23_14"));
+            fs::copy(other, dir.join(of(HOUR))).unwrap();
+        };
+        let found = wrongs(|_| (), posts);
+        for words in [
+            "which is not in this hour",
+            "the ids in IDs.txt and in posts.parquet are not the same",
+            "posts: it says 18, found 10",
+        ] {
+            is_told(words, &found);
+        }
+    }
+
+    #[test]
+    fn a_file_that_every_hour_has_is_missed() {
+        let nothing_of = |says: &mut Value| drop(says["outputs"].as_array_mut().unwrap().remove(2));
+        let users = format!("{HOUR}_users.csv.xz");
+        let found = wrongs(nothing_of, |dir| {
+            disk::remove_if_there(&RealDisk, &dir.join(&users)).unwrap();
+        });
+        is_told(&format!("it does not name {users}"), &found);
+    }
+
+    /// What a connection asked for again in vain, or not.
+    #[test]
+    fn a_hole_that_is_not_what_the_seconds_say_is_told() {
+        // server 1 has posts in 14 of the 174 seconds from 13:57:06 on
+        let hole = |closed: u64, open: u64, end: &str, server: &str| {
+            let backfill = json!({
+                "server": server, "run": "3fa9c01b", "connection": 2, "connected": "2026-11-23T14:00:00Z",
+                "minutes": 4, "posts": 0, "duplicates": 0,
+                "hole": {"begin": "2026-11-23T13:57:06Z", "end": end, "cause": "network", "closed": closed, "open": open},
+            });
+            wrongs(
+                |says: &mut Value| says["backfills"] = json!([backfill]),
+                |_| (),
+            )
+        };
+        let end = "2026-11-23T14:00:00Z";
+        assert_eq!(hole(14, 160, end, "1"), [""; 0]);
+        for (closed, open, end, server, words) in [
+            (
+                15,
+                159,
+                end,
+                "1",
+                "the hole before the connection of server 1",
+            ),
+            (
+                14,
+                159,
+                end,
+                "1",
+                "the hole before the connection of server 1",
+            ),
+            (
+                14,
+                160,
+                "2026-11-23T14:00:01Z",
+                "1",
+                "the hole before the connection of server 1",
+            ),
+            (
+                0,
+                0,
+                "2026-11-23T13:57:06Z",
+                "1",
+                "the hole before the connection of server 1",
+            ),
+            (14, 160, end, "3", "it has a backfill of server 3"),
+        ] {
+            is_told(words, &hole(closed, open, end, server));
+        }
     }
 }

@@ -13,6 +13,8 @@
 
 use crate::world::disk::Disk;
 
+/// What an hour's connections brought.
+mod backfills;
 /// A day that is being checked.
 mod checked;
 

@@ -252,13 +252,24 @@ mod tests {
     fn write_seen(
         path: &Path,
         (count, size): (usize, usize),
+        seen: (&[&str], u64),
+        spoil: impl Fn(usize, &mut String),
+    ) -> Output {
+        let posts: Vec<usize> = (0..count).collect();
+        write_posts(path, (&posts, size), seen, spoil)
+    }
+
+    /// The same of these posts, in this order.
+    fn write_posts(
+        path: &Path,
+        (posts, size): (&[usize], usize),
         (seen_by, copies): (&[&str], u64),
         spoil: impl Fn(usize, &mut String),
     ) -> Output {
         let begin: UtcMs = HOUR_BEGIN.parse().unwrap();
         let hour = "2026-11-23_14".parse().unwrap();
         let mut file = ParquetWriter::create(&RealDisk, path, &X, hour).unwrap();
-        for part in (0..count).collect::<Vec<_>>().chunks(size) {
+        for part in posts.chunks(size) {
             let line = |n| {
                 let post_id = first_id(n);
                 format!(r#"{{"data":{{"id":"{post_id}","text":"{n}","unknown":{n}}}}}"#)
@@ -355,6 +366,24 @@ mod tests {
             problems(&path).1,
             ["row 78: column text is not what its line says"]
         );
+        // in a later batch, too
+        let spoil = |n: usize, data: &mut String| {
+            if n == 3_077 {
+                *data = data.replace("\"3077\"", "\"3078\"");
+            }
+        };
+        write(&path, (4_000, 4_000), spoil);
+        let wrong = problems(&path).1;
+        assert_eq!(wrong, ["row 3078: column text is not what its line says"]);
+        // two rows that changed places, and one that is there twice
+        for posts in [[0, 2, 1, 3], [0, 1, 1, 3]] {
+            write_posts(&path, (&posts, 4), (&["1"], 1), |_, _| ());
+            let wrong = problems(&path).1;
+            assert!(
+                matches!(&wrong[..], [one] if one.starts_with("row 3: ")),
+                "{wrong:?}"
+            );
+        }
         // each server that has seen a post has a copy of it
         for (copies, wrong) in [
             (3, None),

@@ -66,3 +66,87 @@ fn is_every_second(all: &[i64], stretches: &[Stretch]) -> bool {
     });
     seconds == all && is_maximal && stretches.iter().all(has_hash)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::source::x::X;
+
+    const GOLDEN: &str =
+        include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_13_manifest.json");
+
+    /// What is said of the example's hour with rules that nobody knows, after a change.
+    fn wrongs(change: impl Fn(&mut Value)) -> Vec<String> {
+        let mut says: Value = serde_json::from_str(GOLDEN).unwrap();
+        says["stream"] = json!("filtered");
+        let stretch = |begin: &str, end: &str| json!({"begin": format!("2026-11-23T{begin}Z"), "end": format!("2026-11-23T{end}Z"), "state": "unknown"});
+        let whole = json!([stretch("13:00:00", "14:00:00")]);
+        says["rules"] = json!({"lists": {}, "servers": {"1": whole, "2": whole}, "union": []});
+        let said: HourSaid = serde_json::from_value(says.clone()).unwrap();
+        let covered: Vec<_> = said.coverage.servers.values().collect();
+        let union = said
+            .rules
+            .as_ref()
+            .unwrap()
+            .union(&said.intervals, &covered);
+        assert!(1 < union.len(), "{union:?}");
+        says["rules"]["union"] = serde_json::to_value(union).unwrap();
+        change(&mut says);
+        let said: HourSaid = serde_json::from_value(says).unwrap();
+        let mut problems = Problems::default();
+        check(Path::new("manifest"), (&X, &said), &mut problems);
+        problems.0.into_iter().map(|found| found.what).collect()
+    }
+
+    #[test]
+    fn rules_that_do_not_follow_from_the_servers_are_found() {
+        assert_eq!(wrongs(|_| ()), [""; 0]);
+        let of_first = |says: &mut Value, to: Value| says["rules"]["servers"]["1"] = to;
+        let stretch = |begin: &str, end: &str, state: &str| json!({"begin": format!("2026-11-23T{begin}Z"), "end": format!("2026-11-23T{end}Z"), "state": state});
+        let stretches = "the stretches of server 1's rules do not add up to the hour";
+        for wrong in [
+            json!([stretch("13:00:01", "14:00:00", "unknown")]),
+            json!([stretch("13:00:00", "13:59:59", "unknown")]),
+            json!([stretch("13:00:00", "14:00:00", "as_configured")]),
+            json!([stretch("13:00:00", "14:00:00", "differ")]),
+            json!([
+                stretch("13:00:00", "13:30:00", "unknown"),
+                stretch("13:30:00", "14:00:00", "unknown")
+            ]),
+        ] {
+            let found = wrongs(|says| of_first(says, wrong.clone()));
+            assert!(
+                found.iter().any(|what| what == stretches),
+                "{wrong}: {found:?}"
+            );
+        }
+        let found = wrongs(|says| {
+            says["rules"]["servers"]
+                .as_object_mut()
+                .unwrap()
+                .remove("1");
+        });
+        assert_eq!(
+            found,
+            ["it does not have the rules of the servers of the coverage"]
+        );
+        let found = wrongs(|says| {
+            says["rules"]["union"].as_array_mut().unwrap().pop();
+        });
+        assert_eq!(
+            found,
+            ["the rules of the union are not those of the servers that have its seconds"]
+        );
+        let found = wrongs(|says| {
+            let hash = "0".repeat(64);
+            says["rules"]["lists"] = json!({hash: []});
+        });
+        assert_eq!(found, ["a list of rules does not have its hash"]);
+        let found = wrongs(|says| says["stream"] = json!("sample"));
+        assert_eq!(found, ["it has rules, but its stream has none"]);
+        let found = wrongs(|says| drop(says.as_object_mut().unwrap().remove("rules")));
+        assert_eq!(found, ["it does not say which rules were in force"]);
+    }
+}

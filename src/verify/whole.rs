@@ -114,24 +114,29 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Whole {
 fn check_places(survey: &Survey, problems: &mut Problems) {
     let mut known: BTreeMap<(usize, Day), &Path> = BTreeMap::new();
     for ((folder, day), root) in &survey.days {
-        let tell = |what: String, problems: &mut Problems| {
-            problems.add_of(Severity::Wrong, folder, Some(*day), what);
-        };
-        if survey::day_of(folder).is_some_and(|named| named != *day) {
-            let what = format!(
-                "it has files of {day}: move them to the folder of that day, or remove them if they are there"
-            );
-            tell(what, problems);
-        }
-        let Some(root) = *root else {
+        let Some(number) = *root else {
             continue;
         };
-        if let Some(first) = known.insert((root, *day), folder) {
+        let root = survey.roots.get(number);
+        if let Some(other) = survey::day_of(folder).filter(|named| named != day) {
+            // what a copy's folders are called is its owner's business
+            let severity = if root.is_some_and(|root| root.identity.is_some()) {
+                Severity::Wrong
+            } else {
+                Severity::Note
+            };
+            let what = format!(
+                "it has files of {day}, and its name is that of {other}: move them to the folder of their day, or remove \
+                 them if they are there, too"
+            );
+            problems.add_of(severity, folder, Some(*day), what);
+        }
+        if let Some(first) = known.insert((number, *day), folder) {
             let what = format!(
                 "it has files of {day}, as {} has: remove one of the copies",
                 first.display()
             );
-            tell(what, problems);
+            problems.add_of(Severity::Wrong, folder, Some(*day), what);
         }
     }
 }

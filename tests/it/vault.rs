@@ -8,11 +8,16 @@ use std::{
     process::{Command, Output},
 };
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use twinstream::{
-    segment::name::Partition,
+    segment::{name::Partition, sha256::Sha256},
     source::SAMPLE10,
-    verify::problem::Severity,
+    vault::{
+        ledger::{self, Line},
+        manifest::Manifest,
+    },
+    verify::problem::{Problem, Severity},
     world::{
         disk::Disk,
         lock::{FolderLock, Lock},
@@ -345,6 +350,241 @@ fn a_copy_of_what_is_published_verifies_too() {
     check_found(&copy, "no ids", Some(Severity::Incomplete));
 }
 
+/// Changes a file in JSON.
+fn edit(site: &Site, name: &str, change: impl Fn(&mut Value)) {
+    let mut says: Value = serde_json::from_slice(&site.files()[name]).unwrap();
+    change(&mut says);
+    let bytes = if name.ends_with("_manifest.json") {
+        let manifest = Manifest::from_json(says.to_string().as_bytes()).unwrap();
+        manifest.to_json()
+    } else {
+        format!("{says}\n").into_bytes()
+    };
+    replace(&*site.disk, &site.vault().join(name), Some(&bytes));
+}
+
+/// Changes the lines of the ledger, each of which has the hash of the one before then.
+fn chain_anew(site: &Site, change: impl Fn(&mut Vec<Line>)) {
+    let mut lines = ledger::read(&*site.disk, &site.vault()).unwrap();
+    change(&mut lines);
+    let mut text = Vec::new();
+    let mut previous = Sha256::ZEROS;
+    for line in &mut lines {
+        line.previous = previous;
+        previous = line.hash().unwrap();
+        text.extend(line.to_bytes().unwrap());
+    }
+    replace(&*site.disk, &ledger::path(&site.vault()), Some(&text));
+}
+
+/// A change of a vault: what is said of it then, how bad that is, and of which file.
+type Change<'c> = (&'c dyn Fn(), Severity, &'c str, &'c str);
+
+/// Bytes that are not as they were show in the ledger, whatever they say. Here the ledger agrees with what was changed, as far as
+/// it can: each finding stands for itself.
+#[test]
+#[expect(clippy::too_many_lines, reason = "one change after another")]
+fn what_hours_do_not_have_in_common_is_told_for_what_it_is() {
+    use Severity::{Unfinished, Wrong};
+    let site = &Site::in_memory();
+    vault(site);
+    let files = &site.files();
+    let day = "2026-11-23";
+    let [first, second] = ["13", "14"].map(|hour| format!("{day}/{day}_{hour}_manifest.json"));
+    let former = format!("{day}/revisions/{day}_13_r1_manifest.json");
+    let put = |name: &str, bytes: Option<&[u8]>| {
+        replace(&*site.disk, &site.vault().join(name), bytes);
+    };
+    let remove = |is_so: &dyn Fn(&str) -> bool| {
+        for name in files.keys().filter(|name| is_so(name)) {
+            put(name, None);
+        }
+    };
+    let is_of_second = |name: &str| name.contains("2026-11-23_14");
+    let changes: &[Change<'_>] = &[
+        (
+            &|| chain_anew(site, |lines| lines.swap(0, 3)),
+            Wrong,
+            "ledger.jsonl",
+            "revision 2 of 2026-11-23_13 comes after 0 others",
+        ),
+        (
+            &|| {
+                put(
+                    "vault.json",
+                    Some(&[b" ", &files["vault.json"][..]].concat()),
+                );
+            },
+            Wrong,
+            "vault.json",
+            "it is not as this program writes it",
+        ),
+        (
+            &|| remove(&|name| name.starts_with(day)),
+            Wrong,
+            "ledger.jsonl",
+            "it has 2026-11-23_14, which has no file here",
+        ),
+        (
+            &|| remove(&is_of_second),
+            Wrong,
+            "ledger.jsonl",
+            "it has 2026-11-23_14, which has no file here",
+        ),
+        (
+            &|| put("ledger.jsonl", None),
+            Wrong,
+            "ledger.jsonl",
+            "the ledger is missing",
+        ),
+        (
+            &|| put("vault.json", None),
+            Wrong,
+            "vault.json",
+            "it is missing",
+        ),
+        (
+            &|| {
+                edit(site, "vault.json", |says| {
+                    says["first_hour"] = json!("2026-11-23_14");
+                });
+            },
+            Wrong,
+            "vault.json",
+            "the first hour: it says 2026-11-23_14, but collecting began in 2026-11-23_13",
+        ),
+        (
+            &|| {
+                edit(site, "vault.json", |says| {
+                    says["first_hour"] = json!("2026-11-13_13");
+                });
+            },
+            Unfinished,
+            "vault.json",
+            "the first hour: it says 2026-11-13_13, but collecting began in 2026-11-23_13",
+        ),
+        (
+            &|| {
+                remove(&is_of_second);
+                chain_anew(site, |lines| {
+                    lines.remove(1);
+                });
+            },
+            Unfinished,
+            "vault.json",
+            "hour 2026-11-23_14 of the span is not committed",
+        ),
+        (
+            &|| {
+                let begins = json!("2026-11-23T14:00:01Z");
+                edit(site, &second, |says| {
+                    says["coverage"]["union"]["begins"] = begins.clone();
+                });
+            },
+            Wrong,
+            &second,
+            "it says that the archive begins in this hour, but there are earlier ones",
+        ),
+        (
+            &|| {
+                chain_anew(site, |lines| {
+                    let last = lines[3].clone();
+                    lines.push(Line {
+                        revision: 3,
+                        ..last
+                    });
+                });
+            },
+            Wrong,
+            day,
+            "the ledger has 3 revisions of 2026-11-23_13, the folder 2",
+        ),
+        (
+            &|| chain_anew(site, |lines| lines.truncate(2)),
+            Wrong,
+            "ledger.jsonl",
+            "1 lines of 2026-11-23_13 are missing",
+        ),
+        (&|| put(&former, None), Wrong, &former, "it is missing"),
+        (
+            &|| put(&former, Some(b"{}")),
+            Wrong,
+            &former,
+            "it is not a manifest",
+        ),
+        (
+            &|| edit(site, &former, |says| says["hour"] = json!("2026-11-23_14")),
+            Wrong,
+            &former,
+            "the hour: it says 2026-11-23_14, found 2026-11-23_13",
+        ),
+        (
+            &|| edit(site, &former, |says| says["history"]["revision"] = json!(9)),
+            Wrong,
+            &former,
+            "the revision: it says 9, found 1",
+        ),
+        (
+            &|| {
+                edit(site, &former, |says| {
+                    says["program"] = json!("twinstream/0.1.1");
+                });
+                let sha256 = Sha256::of(&site.files()[&former]);
+                chain_anew(site, |lines| lines[0].manifest_sha256 = sha256);
+            },
+            Wrong,
+            &first,
+            "the manifest before it is not the one that it names",
+        ),
+        (
+            &|| {
+                edit(site, &former, |says| {
+                    says["program"] = json!("twinstream/0.1.1");
+                });
+            },
+            Wrong,
+            "ledger.jsonl",
+            "revision 1 of 2026-11-23_13: its manifest is not the one that was committed",
+        ),
+        (
+            &|| put("2026-11-23/2026-11-23_gaps.csv", None),
+            Wrong,
+            "2026-11-23_gaps.csv",
+            "it is missing",
+        ),
+        (
+            &|| {
+                for (name, bytes) in files.iter().filter(|(name, _)| name.starts_with(day)) {
+                    put(&name.replace("2026-11-23/", "2026-11-25/"), Some(bytes));
+                }
+            },
+            Wrong,
+            "2026-11-25",
+            "it has files of 2026-11-23, and its name is that of 2026-11-25",
+        ),
+    ];
+    for (change, severity, file, words) in changes {
+        change();
+        let found = site.verify();
+        let is_it = |one: &&Problem| {
+            one.severity == *severity && one.path.ends_with(file) && one.what.contains(words)
+        };
+        let told = found.problems.iter().filter(is_it).count();
+        assert_ne!(told, 0, "{file}: {words}: {:#?}", found.problems);
+        for name in site
+            .files()
+            .keys()
+            .filter(|name| !files.contains_key(*name))
+        {
+            put(name, None);
+        }
+        for (name, bytes) in files {
+            put(name, Some(bytes));
+        }
+        check_found(site, "everything is back", None);
+    }
+}
+
 /// A set-up with a configuration file, for the commands.
 struct Commands {
     dir: TempDir,
@@ -465,13 +705,13 @@ fn the_commands_end_as_the_table_of_exit_codes_says() {
     bytes[10] ^= 1;
     fs::write(&path, bytes).unwrap();
     let outcome = site.check("1", &["merge", "--json"], 5);
-    let outcome: serde_json::Value = serde_json::from_slice(&outcome.stdout).unwrap();
+    let outcome: Value = serde_json::from_slice(&outcome.stdout).unwrap();
     assert_eq!(outcome["unusable"][0]["what"], second[0].name.to_string());
     site.check("1", &["merge"], 4);
     // a whole copy of it
     site.put(&second[..1]);
     let again = site.check("1", &["merge", "--json"], 0);
-    let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(again["committed"][0]["revision"], 2);
     site.check("1", &["verify", vault], 0);
 
