@@ -169,4 +169,72 @@ mod tests {
         (union.seconds, union.begins) = (0, None);
         assert_eq!(time(&said), Some((at("14:00:00"), at("15:00:00"))));
     }
+
+    /// A day of which each number is another one.
+    fn day(factor: u64) -> DaySum {
+        let of_cause = |by: u64| OfCause {
+            gaps: by * factor,
+            seconds: (by + 1) * factor,
+        };
+        let at = |hour: u64| UtcMs(i64::try_from(hour * factor).unwrap());
+        DaySum {
+            hours: 2 * factor,
+            posts: 3 * factor,
+            seconds: 5 * factor,
+            time: Some((at(7), at(11))),
+            covered: 13 * factor,
+            quiet: 17 * factor,
+            partial: 19 * factor,
+            missing: 23 * factor,
+            causes: [(Cause::Network, of_cause(29)), (Cause::Stall, of_cause(31))].into(),
+            servers: [factor.to_string().parse().unwrap()].into(),
+            unseen: Some(Unseen {
+                seconds: 37 * factor,
+                likely: 41 * factor,
+                low: 43 * factor,
+                high: 47 * factor,
+            }),
+            removed: 53 * factor,
+            deleted: 59 * factor,
+            held: 61 * factor,
+        }
+    }
+
+    #[test]
+    fn each_number_of_an_archive_is_the_sum_of_its_days() {
+        let sum: DaySum = [&day(1), &day(100)].into_iter().sum();
+        let servers = ["1", "100"].map(|id| id.parse().unwrap());
+        let expected = DaySum {
+            time: Some((UtcMs(7), UtcMs(1_100))),
+            servers: servers.into(),
+            ..day(101)
+        };
+        assert_eq!(sum, expected);
+        assert_eq!(sum.gaps(), 60 * 101);
+    }
+
+    #[test]
+    fn what_was_taken_out_is_told_by_why() {
+        let mut said: DaySaid = DaySaid::default();
+        let text =
+            include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_13_manifest.json");
+        said.hours.push(serde_json::from_str(text).unwrap());
+        let words = |words: &[(&str, u64)]| {
+            let words = words
+                .iter()
+                .map(|(word, posts)| ((*word).to_owned(), *posts));
+            words.collect()
+        };
+        said.hours[0].redactions = words(&[("asked", 2), ("ethics", 3)]);
+        said.hours[0].deletions = words(&[("deleted", 5), ("account", 7), ("held_back", 11)]);
+        let statement = Statement::of("2026-11-23".parse().unwrap(), said).unwrap();
+        let sum = DaySum::of(&statement);
+        assert_eq!((sum.removed, sum.deleted, sum.held), (5, 12, 11));
+        let estimate = statement.estimate.as_ref().unwrap();
+        let unseen = sum.unseen.unwrap();
+        assert_eq!(
+            (unseen.seconds, unseen.high),
+            (estimate.seconds, estimate.high)
+        );
+    }
 }

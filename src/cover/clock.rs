@@ -321,4 +321,40 @@ mod tests {
         let runs = [run(0, 10_000), signed(500, run(year, year + 9_000))];
         assert_eq!(lags_ms(&runs)[0], 10_500 - year);
     }
+
+    #[test]
+    fn a_small_difference_may_be_chance_and_each_post_counts_once() {
+        let off = |offset_ms: i64| {
+            let signs = Signs {
+                offsets_ms: vec![offset_ms],
+                ..Signs::default()
+            };
+            signs.off_ms()
+        };
+        assert_eq!(Signs::default().off_ms(), None);
+        assert_eq!([-2_500, -2_501].map(off), [Some(0), Some(2_001)]);
+        assert_eq!([1_500, 1_501].map(off), [Some(0), Some(-2_001)]);
+        // of segments the one with most posts
+        assert_eq!(middle(&[(1, 9), (2, 9), (3, 100)]), Some(3));
+        assert_eq!(middle(&[(3, 9), (2, 9), (1, 100)]), Some(1));
+        assert_eq!(middle(&[(1, 10), (2, 10)]), Some(1));
+        assert_eq!(middle(&[]), None);
+    }
+
+    /// What is known of a run's clock is known of those before and after it, as far as the steps between them are known.
+    #[test]
+    fn a_step_tells_of_the_run_before_it_as_of_the_one_after() {
+        let of = |step_ms, offset_ms: Option<i64>| Signs {
+            step_ms,
+            offsets_ms: offset_ms.into_iter().collect(),
+            ..Signs::default()
+        };
+        let step = |ms| of(Some(ms), None);
+        let known = of(Some(300_000), Some(-100_500));
+        assert_eq!(
+            lags_ms(&[of(None, None), step(7_000), known.clone(), step(-60_000)]),
+            [-207_000, -200_000, 100_000, 40_000]
+        );
+        assert_eq!(lags_ms(&[known, step(-60_000)]), [100_000, 40_000]);
+    }
 }

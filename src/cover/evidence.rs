@@ -1152,4 +1152,55 @@ mod tests {
         assert_eq!(during, Some(Cause::NotRunning));
         assert_eq!(after, before);
     }
+
+    /// A server began with its first connection if that was made at once, and a connection that gave nothing was none.
+    #[test]
+    fn what_began_later_did_not_begin_with_the_start() {
+        let begin: UtcMs = "2026-11-23T14:00:00Z".parse().unwrap();
+        let at = |second: i64| begin.plus_ms(1_000 * second);
+        let first_listens = |second: i64| {
+            let events = vec![
+                event(at(1), started(1, None, None)),
+                event(at(second), connected()),
+            ];
+            let timeline = Timeline::of([&file_of(0, events)], true);
+            timeline.began.map(|at| at.second() - begin.second())
+        };
+        assert_eq!([2, 6, 7].map(first_listens), [Some(2), Some(6), Some(1)]);
+        // the first record that is here: a connection ended that had given lines, or an attempt failed
+        let first = |lines: Option<u16>| {
+            let files = [file_of(
+                3,
+                vec![event(at(190), ended(event::EndCause::HttpStatus, lines))],
+            )];
+            causes(&files, [179, 185, 195])
+        };
+        let (late, refused) = (Some(Cause::Late), Some(Cause::Refused));
+        assert_eq!(first(None), [late, None, refused]);
+        assert_eq!(first(Some(503)), [late, refused, refused]);
+    }
+
+    /// Of two breaks in a row the one that lasts kept posts away.
+    #[test]
+    fn a_break_that_lasts_is_the_cause_before_a_shorter_one() {
+        let begin: UtcMs = "2026-11-23T14:00:00Z".parse().unwrap();
+        let at = |ms: i64| begin.plus_ms(ms);
+        let events = |again: i64| {
+            vec![
+                event(at(1_000), started(1, None, None)),
+                event(at(2_000), connected()),
+                event(at(20_000), ended(event::EndCause::Reset, None)),
+                event(at(20_500), connected()),
+                event(at(21_000), ended(event::EndCause::HttpStatus, Some(503))),
+                event(at(again), connected()),
+            ]
+        };
+        let cause = |again: i64| {
+            let timeline = Timeline::of([&file_of(0, events(again))], true);
+            let down = timeline.first_lasting_down(at(15_000), at(25_000));
+            down.map(|down| down.reason.cause)
+        };
+        assert_eq!(cause(22_000), Some(Cause::Refused));
+        assert_eq!(cause(21_900), Some(Cause::Network), "none of them lasts");
+    }
 }

@@ -341,4 +341,16 @@ mod tests {
             [(10_000, 20_000), (390_000, 460_000)]
         );
     }
+
+    #[test]
+    fn a_second_has_come_when_all_of_it_has() {
+        let part = |begin, end| Interval {
+            begin: UtcMs(begin),
+            end: UtcMs(end),
+        };
+        let parts = [part(500, 2_000), part(3_000, 4_500)];
+        let found = [0, 1, 2, 3, 4, 5].map(|second| has(&parts, second));
+        assert_eq!(found, [false, true, false, true, false, false]);
+        assert!(!has(&[], 1));
+    }
 }

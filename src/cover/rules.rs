@@ -440,4 +440,17 @@ mod tests {
         let alone = in_force(&[HOUR], &[(&one, &always, &covered(10..20))]);
         assert_eq!(told(&alone.union), ["10-20 A"]);
     }
+
+    /// Of a second in which answers differ it is not known which of them held.
+    #[test]
+    fn a_change_within_a_second_makes_it_unknown() {
+        let mut answers = answers(&[(0, 'A'), (100, 'A'), (100, 'b'), (100, 'A'), (200, 'A')]);
+        for (told, ms) in answers.told.iter_mut().zip([0, 200, 400, 600, 0]) {
+            told.at = told.at.plus_ms(ms);
+        }
+        let all: Vec<i64> = seconds::all(&[HOUR]).take(200).collect();
+        let known = of_seconds(&answers.told, &all);
+        let found = stretches(&all, known.iter().map(|known| Some(state_of(known))));
+        assert_eq!(told(&found), ["0-100 A", "100-101 ?", "101-200 A"]);
+    }
 }

@@ -488,11 +488,221 @@ impl FetchJob<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
+    use tempfile::TempDir;
+
     use super::*;
     use crate::{
-        place::{decide::Asks, folder::Folder, open::Opener},
+        place::{
+            decide::Asks,
+            folder::Folder,
+            open::{Opener, Unopened},
+            store::create_of,
+        },
+        segment::seal::{Digester, FORMAT},
         world::disk::RealDisk,
     };
+
+    /// A store, and a spool to which is fetched from there.
+    struct Setting {
+        dir: TempDir,
+        spool: Spool,
+        servers: [ServerId; 1],
+    }
+
+    fn digest(bytes: &[u8]) -> Digest {
+        let mut digester = Digester::default();
+        digester.update(bytes);
+        digester.finish()
+    }
+
+    fn name(text: &str) -> SegmentName {
+        text.parse().unwrap()
+    }
+
+    /// The segment of that minute of the hour 14.
+    fn minute(minute: u8) -> SegmentName {
+        name(&format!("2_sample_20261123T14{minute:02}Z_3fa9c01b_000"))
+    }
+
+    impl Setting {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            for folder in ["store", "spool", "data"] {
+                std::fs::create_dir(dir.path().join(folder)).unwrap();
+            }
+            let data = dir.path().join("data");
+            let spool = Opener::of(&RealDisk, &data)
+                .spool(&Unopened::from(dir.path().join("spool")), Asks::Make)
+                .unwrap();
+            Self {
+                spool,
+                servers: ["2".parse().unwrap()],
+                dir,
+            }
+        }
+
+        fn packed(&self, plain: &[u8]) -> Vec<u8> {
+            let path = self.dir.path().join("packed");
+            let mut packer = raw::Packer::create(&RealDisk, &path).unwrap();
+            packer.write_all(plain).unwrap();
+            packer.finish().unwrap();
+            std::fs::read(path).unwrap()
+        }
+
+        fn with_store<T>(&self, ask: impl FnOnce(&Folder<'_>) -> T) -> T {
+            let root = self.dir.path().join("store");
+            ask(&Folder {
+                disk: &RealDisk,
+                root: &root,
+            })
+        }
+
+        /// Puts a form of a segment into the store; what is sealed may be something else.
+        fn put(&self, name: &SegmentName, form: u64, (plain, sealed): (&[u8], &[u8])) {
+            let seal = Seal {
+                format: FORMAT,
+                program: "twinstream".to_owned(),
+                server: name.server.clone(),
+                stream: name.stream.clone(),
+                partition: name.partition,
+                minute: name.minute,
+                run: name.run,
+                run_number: 1,
+                part: name.part,
+                segment: digest(sealed),
+                events: digest(b""),
+                first_arrival: None,
+                last_arrival: None,
+                oversize: 0,
+                recovered: false,
+                redacted: Vec::new(),
+            };
+            let [segment, events, sealed] = segments::keys(name, form).unwrap();
+            self.with_store(|store| {
+                for (key, bytes) in [
+                    (segment, self.packed(plain)),
+                    (events, Vec::new()),
+                    (sealed, seal.to_json()),
+                ] {
+                    create_of(store, &key, &bytes).unwrap();
+                }
+            });
+        }
+
+        fn announce(&self, last: u64, name: &SegmentName) {
+            let server = &self.servers[0];
+            self.with_store(|store| Arrivals { store, server }.tell(last, &[name]).unwrap());
+        }
+
+        fn with_job<T>(
+            &self,
+            (id, now): (u128, UtcMs),
+            work: impl FnOnce(&FetchJob<'_>) -> T,
+        ) -> T {
+            self.with_store(|store| {
+                work(&FetchJob {
+                    disk: &RealDisk,
+                    spool: &self.spool,
+                    store,
+                    servers: &self.servers,
+                    keep_free: 0,
+                    at_once: 1,
+                    id: &PlaceId::of(id),
+                    now,
+                })
+            })
+        }
+
+        /// How many were fetched, and how many could not be.
+        fn run(&self, id: u128, now: UtcMs) -> (u64, u64) {
+            let fetched = self.with_job((id, now), |job| job.run().unwrap());
+            (fetched.segments, fetched.failed)
+        }
+    }
+
+    #[test]
+    fn who_announces_nothing_for_a_day_is_listed_once() {
+        let place = Setting::new();
+        let deliver = |n| place.put(&minute(n), 0, (b"1\n", b"1\n"));
+        let day = |days: i64, ms: i64| UtcMs(1_800_000_000_000 + days * SILENT_MS + ms);
+        deliver(0);
+        place.announce(0, &minute(0));
+        assert_eq!(place.run(1, day(0, 0)), (1, 0));
+        // not announced
+        deliver(1);
+        place.put(&minute(2), 0, (b"2\n", b"1\n"));
+        assert_eq!(place.run(1, day(1, -1)), (0, 0));
+        assert_eq!(place.run(1, day(1, 0)), (1, 1));
+        deliver(3);
+        assert_eq!(place.run(1, day(1, 1)), (1, 1), "one has failed");
+        for key in segments::keys(&minute(2), 0).unwrap() {
+            place.with_store(|store| store.delete(&key).unwrap());
+        }
+        assert_eq!(place.run(1, day(1, 2)), (0, 0));
+        deliver(4);
+        assert_eq!(place.run(1, day(1, 3)), (0, 0), "all was listed");
+        assert_eq!(place.run(1, day(5, 0)), (0, 0), "all was listed");
+        // it has announced something since
+        deliver(5);
+        place.announce(1, &minute(5));
+        assert_eq!(place.run(1, day(5, 1)), (1, 0));
+        assert_eq!(place.run(1, day(6, 0)), (0, 0));
+        assert_eq!(place.run(1, day(6, 1)), (1, 0));
+        // after the clock was set back
+        deliver(6);
+        assert_eq!(place.run(1, day(2, 0)), (0, 0));
+        assert_eq!(place.run(1, day(3, -1)), (0, 0));
+        assert_eq!(place.run(1, day(3, 0)), (1, 0));
+        // another spool
+        deliver(7);
+        assert_eq!(place.run(2, day(3, 0)), (1, 0));
+    }
+
+    #[test]
+    fn what_a_fetch_has_left_before_lines_were_taken_out_does_not_stay() {
+        let place = Setting::new();
+        for (n, is_packed) in [(0, true), (1, false)] {
+            let (former, latest): (&[u8], &[u8]) = (b"1\n2\n", b"1\n");
+            let name = minute(n);
+            let paths = name.paths(&place.spool);
+            std::fs::create_dir_all(&paths.folder).unwrap();
+            let (left, bytes) = if is_packed {
+                (raw::compressed(&paths.segment), place.packed(former))
+            } else {
+                (paths.segment.clone(), former.to_vec())
+            };
+            disk::put(&RealDisk, &left, &bytes).unwrap();
+            place.put(&name, 3, (latest, latest));
+            // after the first time, all is listed after a day
+            let now = UtcMs(1_800_000_000_000 + 2 * SILENT_MS * i64::from(n));
+            assert_eq!(place.run(1, now), (1, 0), "{n}");
+            let mut found = Vec::new();
+            raw::open(&RealDisk, &paths.segment)
+                .unwrap()
+                .read_to_end(&mut found)
+                .unwrap();
+            assert_eq!(found, latest, "{n}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_wanted_all_that_is_not_here_is_brought() {
+        let place = Setting::new();
+        let later = name("2_sample_20261123T1500Z_3fa9c01b_000");
+        let foreign = name("1_sample_20261123T1400Z_3fa9c01b_000");
+        let names: BTreeSet<SegmentName> = [minute(0), minute(1), later, foreign].into();
+        for name in &names {
+            place.put(name, 0, (b"1\n", b"1\n"));
+        }
+        let bring = |names: &BTreeSet<SegmentName>| {
+            place.with_job((1, UtcMs(0)), |job| job.bring(names).unwrap())
+        };
+        assert_eq!(bring(&[minute(0)].into()), 1);
+        assert_eq!(bring(&names), 2);
+        assert_eq!(bring(&names), 0);
+    }
 
     /// After a change of the spool in the configuration, or a restore: what has arrived in one says nothing of another.
     #[test]

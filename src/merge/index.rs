@@ -360,3 +360,126 @@ impl EventFacts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(text: &str) -> UtcMs {
+        format!("2026-11-23T14:{text}Z").parse().unwrap()
+    }
+
+    /// What events say that decides to which hours their file belongs: each with its time, its kind and its members.
+    fn facts(events: &[(&str, &str, serde_json::Value)]) -> EventFacts {
+        let mut facts = EventFacts::default();
+        for (time, kind, members) in events {
+            let mut event = members.clone();
+            event["at"] = json!(at(time));
+            event["kind"] = json!(kind);
+            event["connection"] = json!(1);
+            facts.heed(&serde_json::from_value(event).unwrap());
+        }
+        facts
+    }
+
+    #[test]
+    fn each_event_tells_what_it_tells_whatever_comes_after_it() {
+        let started = |after| json!({"program": "", "number": 7, "after": after});
+        let connected = |minutes| json!({"status": 200, "backfill_minutes": minutes});
+        let clamped = |from: &str, to: &str| json!({"asked": at(from), "first": at(to)});
+        let found = facts(&[
+            ("05:01", "started", started(None::<u64>)),
+            ("05:02", "connected", connected(3)),
+            ("05:10", "replay_clamped", clamped("01:00", "02:00")),
+            ("05:20", "started", started(Some(6))),
+            ("05:21", "connected", connected(1)),
+            ("05:22", "replay_clamped", clamped("03:00", "04:00")),
+            (
+                "05:30",
+                "clock_stepped",
+                json!({"number": 8, "step_ms": -7}),
+            ),
+        ]);
+        let window = |from, to| Interval {
+            begin: at(from),
+            end: at(to),
+        };
+        let expected = EventFacts {
+            started: Some(at("05:01")),
+            began: Some(at("05:02")),
+            is_first: true,
+            backfill: 3,
+            out_of_window: vec![window("01:00", "02:00"), window("03:00", "04:00")],
+            step_ms: Some(-7),
+            ..EventFacts::default()
+        };
+        assert_eq!(found, expected);
+        let later = facts(&[
+            ("05:01", "started", started(Some(6))),
+            ("05:02", "connected", connected(1)),
+            ("05:21", "connected", connected(4)),
+        ]);
+        assert_eq!((later.is_first, later.backfill), (false, 4));
+
+        let alive = |offset| {
+            json!({"minute": "2026-11-23T14:05Z", "seconds": [], "lines": 0, "keep_alives": 0, "silences": [],
+                "connected": true, "clock_offset_ms": offset})
+        };
+        let of_end = |events: &[(&str, &str, serde_json::Value)]| {
+            let found = facts(events);
+            (found.ends_early, found.stopped, found.offset_ms)
+        };
+        let whole = ("05:59.999", "alive", alive(Some(5)));
+        assert_eq!(
+            of_end(std::slice::from_ref(&whole)),
+            (false, false, Some(5))
+        );
+        assert_eq!(
+            of_end(&[("05:40", "alive", alive(None))]),
+            (true, false, None)
+        );
+        let stopped = ("05:59.999", "stopped", json!({"why": "signal"}));
+        assert_eq!(of_end(&[whole.clone(), stopped]), (true, true, Some(5)));
+        let first_line = ("05:02", "first_line", json!({"clock_offset_ms": 3}));
+        assert_eq!(
+            of_end(&[first_line.clone(), whole.clone()]),
+            (false, false, Some(5))
+        );
+        let silent = ("05:59.999", "alive", alive(None));
+        assert_eq!(of_end(&[first_line, silent]), (false, false, Some(3)));
+    }
+
+    /// What may be otherwise at the next try stays where it is.
+    #[test]
+    fn only_what_can_never_be_used_is_set_aside() {
+        let path = Path::new("x");
+        let of_kind = |kind: io::ErrorKind| IndexError::Io(ErrorAt::new(path, kind));
+        let of_seal = |why: SealError| IndexError::from(Err::<(), _>(why).at(path).unwrap_err());
+        let digest = Digester::default().finish();
+        let damaged = IndexError::Damaged {
+            path: path.to_owned(),
+            sealed: digest,
+            found: digest,
+        };
+        let redacted = IndexError::Redacted {
+            name: "1_sample_20261123T1400Z_3fa9c01b_000".parse().unwrap(),
+            posts: Vec::new(),
+        };
+        let name = "1_sample_20261123T1400Z_3fa9c01b_000".parse().unwrap();
+        let seal = |text: &[u8]| Seal::read(text, &name).unwrap_err();
+        for (why, is_final) in [
+            (of_kind(io::ErrorKind::NotFound), true),
+            (of_kind(io::ErrorKind::InvalidData), true),
+            (of_kind(io::ErrorKind::PermissionDenied), false),
+            (of_kind(io::ErrorKind::Other), false),
+            (of_seal(seal(b"{}")), true),
+            (of_seal(seal(b"{\"format\":99}")), false),
+            (damaged, true),
+            (redacted, false),
+        ] {
+            assert_eq!(why.is_final(), is_final, "{why}");
+        }
+    }
+}

@@ -162,3 +162,89 @@ impl SpoolSegment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{merge::plan::testing::segment, period::Hour};
+
+    /// A run has the evidence of all its days, and stamps from the first of them to the last.
+    #[test]
+    fn a_run_has_all_that_its_days_tell() {
+        let of = |day: &str, offset_ms, lag| {
+            let mut of = segment("1", "13:50", &[], "13:50");
+            let name = of.name.to_string().replace("20261123", day);
+            of.name = name.parse().unwrap();
+            (of.offset_ms, of.lag) = (offset_ms, lag);
+            of
+        };
+        let stock = [
+            of("20261123", None, None),
+            of("20261124", Some(-7_000), None),
+            of("20261125", Some(-99_000), Some((7_500, 100))),
+        ];
+        let days = told(&stock);
+        let mut all = days.values().flatten();
+        let mut first = all.next().unwrap().clone();
+        all.for_each(|later| first.add(later));
+        assert_eq!(
+            (first.offset_ms, first.lag),
+            (Some(-7_000), Some((7_500, 100)))
+        );
+        let begin = stock[0].name.minute.begin();
+        assert_eq!(first.stamps, (begin, stock[2].name.minute.end()));
+        let clocks = Clocks::of(days.iter().map(|(day, told)| (*day, told.as_slice())));
+        let of_run = clocks.of_run(&stock[0].name.leg(), stock[0].name.run);
+        assert_eq!(of_run, (7_500, Some(6_500)));
+    }
+
+    /// Where a minute lies on the posts' clock, and what lies in it.
+    #[test]
+    fn a_segment_is_placed_by_its_own_signs_before_those_of_its_run() {
+        let zone = Zone::named("UTC").unwrap();
+        let placed = |lag: Option<Lag>, of_run_ms: i64, off_ms: Option<i64>| {
+            let mut stock = [segment("1", "14:00", &[], "14:00")];
+            let [of] = &mut stock;
+            (of.lag, of.rejected) = (lag, 3);
+            (of.started, of.began) = (Some(of.name.minute.begin()), Some(of.name.minute.end()));
+            let key = (of.name.leg(), of.name.run);
+            let clocks = Clocks {
+                runs: BTreeMap::from([(key, (of_run_ms, off_ms))]),
+            };
+            place(&mut stock, &clocks, &zone);
+            let [of] = stock;
+            let minutes = of.name.minute.0 - of.minute.0;
+            let moved = |at: Option<UtcMs>, from: UtcMs| from.0 - at.unwrap().0;
+            let began = moved(of.began, of.name.minute.end());
+            assert_eq!(moved(of.started, of.name.minute.begin()), began);
+            let hours: Vec<(String, u64)> = of
+                .hours
+                .iter()
+                .map(|(hour, lines): (&Hour, &u64)| (hour.to_string()[11..].to_owned(), *lines))
+                .collect();
+            (minutes, of.is_slow, began, hours)
+        };
+        let rejected = |hour: &str| vec![(hour.to_owned(), 3)];
+        // without signs of its own it goes by its run; what its clock was off by may be known better
+        assert_eq!(placed(None, 0, None), (0, false, 0, rejected("14")));
+        assert_eq!(
+            placed(None, 61_000, None),
+            (1, false, 60_000, rejected("13"))
+        );
+        assert_eq!(
+            placed(None, 59_000, Some(58_500)),
+            (1, true, 58_500, rejected("13"))
+        );
+        assert_eq!(
+            placed(None, -61_000, None),
+            (-1, true, -60_000, rejected("14"))
+        );
+        assert_eq!(
+            placed(None, -59_000, None),
+            (-1, false, -60_000, rejected("14"))
+        );
+        // with signs of its own it does not
+        let own = Some((120_500, 64));
+        assert_eq!(placed(own, 0, None), (2, false, 120_000, rejected("13")));
+    }
+}

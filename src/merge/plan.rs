@@ -765,22 +765,26 @@ fn is_quiet(arrivals: &[UtcMs], when: &When<'_>) -> bool {
     passed(arrivals.iter().max(), when.settle_ms) || passed(arrivals.iter().min(), WAIT_MAX_MS)
 }
 
+/// What tests of planning and placing are made of.
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
     use super::*;
 
-    const SETTLE_MS: i64 = 600_000;
-
-    fn ms(text: &str) -> UtcMs {
+    pub(in crate::merge) fn ms(text: &str) -> UtcMs {
         format!("2026-11-23T{text}:00Z").parse().unwrap()
     }
 
-    fn hour(text: &str) -> Hour {
+    pub(in crate::merge) fn hour(text: &str) -> Hour {
         format!("2026-11-{text}").parse().unwrap()
     }
 
     /// A segment of a minute, with lines in hours, which arrived then.
-    fn segment(server: &str, minute: &str, lines: &[(&str, u64)], arrived: &str) -> SpoolSegment {
+    pub(in crate::merge) fn segment(
+        server: &str,
+        minute: &str,
+        lines: &[(&str, u64)],
+        arrived: &str,
+    ) -> SpoolSegment {
         let name = format!(
             "{server}_sample_20261123T{}Z_3fa9c01b_000",
             minute.replace(':', "")
@@ -812,6 +816,16 @@ mod tests {
             arrived: ms(arrived),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        testing::{hour, ms, segment},
+        *,
+    };
+
+    const SETTLE_MS: i64 = 600_000;
 
     /// Machines whose lists of redactions had different lengths have taken different lines out of a segment. What one of
     /// them merged is known to the other by what it was as it was collected.
@@ -1008,6 +1022,169 @@ mod tests {
             numbers.into_iter().map(minute).collect()
         };
         hours.iter().map(of_hour).collect()
+    }
+
+    /// The hours to which files belong that are looked at: from the hour 13 on, in which the archive began, until 18:30.
+    fn hours_of(stock: &[SpoolSegment]) -> Vec<String> {
+        let zone = Zone::named("UTC").unwrap();
+        let when = When {
+            zone: &zone,
+            span: Span {
+                first_hour: Some(hour("23_13")),
+                began: None,
+            },
+            settle_ms: SETTLE_MS,
+            now: ms("18:30"),
+            primary: None,
+            servers: &two(),
+        };
+        let hours = EventsFiles::of(stock).hours(&when).into_iter();
+        hours.map(|hour| hour.to_string()[8..].to_owned()).collect()
+    }
+
+    #[test]
+    fn a_file_is_of_all_hours_that_it_tells_of() {
+        let one = |minute, change: &dyn Fn(&mut SpoolSegment)| {
+            let mut of = segment("1", minute, &[], minute);
+            change(&mut of);
+            hours_of(&[of])
+        };
+        assert_eq!(one("14:58", &|_| ()), ["23_14"]);
+        assert_eq!(one("14:59", &|_| ()), ["23_14", "23_15"]);
+        assert_eq!(one("15:00", &|_| ()), ["23_14", "23_15"]);
+        assert_eq!(one("15:01", &|_| ()), ["23_15"]);
+        let slow = |of: &mut SpoolSegment| of.is_slow = true;
+        assert_eq!(one("14:57", &slow), ["23_14"]);
+        assert_eq!(one("14:58", &slow), ["23_14", "23_15"]);
+        let backfill = |of: &mut SpoolSegment| of.backfill = 3;
+        assert_eq!(one("15:03", &backfill), ["23_14", "23_15"]);
+        assert_eq!(one("15:04", &backfill), ["23_15"]);
+        // nothing from before the archive, and nothing that is to come
+        let window = |begin: UtcMs, end: UtcMs| {
+            one("16:30", &|of| {
+                of.out_of_window = vec![Interval { begin, end }];
+            })
+        };
+        let all = ["23_13", "23_14", "23_15", "23_16", "23_17", "23_18"];
+        assert_eq!(window(ms("14:20"), ms("15:10")), all[1..4]);
+        assert_eq!(window(UtcMs(0), ms("13:10")), ["23_13", "23_16"]);
+        assert_eq!(
+            window(ms("17:30"), ms("17:30").plus_ms(8_640_000_000)),
+            all[3..]
+        );
+        // what was not collected in between
+        let [before, after] = ["13:50", "16:20"].map(|minute| segment("1", minute, &[], minute));
+        assert_eq!(hours_of(&[before, after]), all[..4]);
+        // a server that is new did not run before
+        let first = |of: &mut SpoolSegment| of.is_first = true;
+        assert_eq!(one("16:20", &first), all[..4]);
+        assert_eq!(one("16:20", &|_| ()), ["23_16"]);
+    }
+
+    #[test]
+    fn whatever_tells_of_an_hour_belongs_to_it() {
+        let of = |minute, change: &dyn Fn(&mut SpoolSegment)| {
+            let mut of = segment("1", minute, &[], minute);
+            change(&mut of);
+            of
+        };
+        let begun = of("13:50", &|_| ());
+        let of_hours = |files: &[SpoolSegment]| {
+            let stock: Vec<SpoolSegment> = [std::slice::from_ref(&begun), files].concat();
+            minutes_of(&stock, None, &["23_14", "23_15", "23_16"])
+        };
+        // a hole before the first file of an hour, and one after its last
+        let found = of_hours(&[of("14:10", &|_| ())]);
+        assert_eq!(found[0], ["13:50", "14:10"]);
+        let found = of_hours(&[of("14:10", &|_| ()), of("15:30", &|_| ())]);
+        assert_eq!(found[0], ["13:50", "14:10", "15:30"]);
+        assert_eq!(found[1], ["14:10", "15:30"]);
+        // stamps that are behind
+        let files = |slow: bool| {
+            let minutes = ["14:58", "14:59", "15:00"];
+            minutes.map(|minute| of(minute, &|of| of.is_slow = slow && minute == "14:58"))
+        };
+        assert_eq!(of_hours(&files(false))[1], ["14:59", "15:00"]);
+        assert_eq!(of_hours(&files(true))[1], ["14:58", "14:59", "15:00"]);
+        // each of the times that a file tells of
+        let times = |of: &mut SpoolSegment| {
+            let part = |begin, end| Interval {
+                begin: ms(begin),
+                end: ms(end),
+            };
+            of.out_of_window = vec![part("14:05", "14:06"), part("15:55", "16:00")];
+        };
+        let minutes = [
+            "13:59", "14:59", "15:00", "15:59", "16:00", "16:59", "17:00",
+        ];
+        let mut files = minutes.map(|minute| of(minute, &|_| ())).to_vec();
+        files.push(of("17:50", &times));
+        let found = of_hours(&files);
+        let has = |hour: usize| found[hour].contains(&"17:50".to_owned());
+        assert_eq!([0, 1, 2].map(has), [true, true, false], "{found:?}");
+    }
+
+    /// If the raw data of an hour is gone, late data waits for its rows; what only explains a hole waits for nothing.
+    #[test]
+    fn what_comes_with_the_edge_of_a_hole_is_late_all_the_same() {
+        let stock: Vec<SpoolSegment> = [
+            ("13:58", &[][..]),
+            ("13:59", &[]),
+            ("14:10", &[("23_14", 5)]),
+            ("15:00", &[]),
+            ("15:01", &[]),
+        ]
+        .map(|(minute, lines)| segment("1", minute, lines, minute))
+        .to_vec();
+        let swept = segment("1", "14:05", &[("23_14", 7)], "14:06");
+        let candidate = |segments: &[usize], events: &[usize]| Candidate {
+            hour: hour("23_14"),
+            segments: segments.to_vec(),
+            events: events.to_vec(),
+        };
+        let former = inputs(&candidate(&[0], &[]), std::slice::from_ref(&swept));
+        let zone = Zone::named("UTC").unwrap();
+        let when = When {
+            zone: &zone,
+            span: span(&stock, &zone, Span::default()),
+            settle_ms: SETTLE_MS,
+            now: ms("18:30"),
+            primary: None,
+            servers: &[],
+        };
+        let is_held = |of: &Candidate, stock: &[SpoolSegment]| match decide(
+            of,
+            stock,
+            Some(&former),
+            false,
+            &when,
+        ) {
+            Decision::HeldBack { is_other, .. } => Some(is_other),
+            Decision::Nothing => None,
+            other => panic!("{other:?}"),
+        };
+        let held = |segments: &[usize], events: &[usize]| {
+            is_held(&candidate(segments, events), &stock) == Some(false)
+        };
+        // the minutes before and after an hour are its own
+        let alone = [0, 1, 2, 3, 4].map(|events| held(&[], &[events]));
+        assert_eq!(alone, [false, true, true, true, false]);
+        assert!(!held(&[], &[0, 4]));
+        assert!(held(&[2], &[0, 4]));
+        assert!(held(&[2], &[]));
+        // the name of what was merged, and other lines
+        let mut other = swept.clone();
+        other.sha256 = Sha256::of(b"other lines");
+        let of = candidate(&[0], &[]);
+        assert_eq!(is_held(&of, std::slice::from_ref(&other)), Some(true));
+        // an hour outside the span is due as soon as it has posts
+        let of = |segments: &[usize]| Candidate {
+            hour: hour("20_07"),
+            segments: segments.to_vec(),
+            events: Vec::new(),
+        };
+        assert_eq!(is_due(&of(&[0]), false, &when), Some(true));
+        assert_eq!(is_due(&of(&[]), false, &when), None);
     }
 
     /// Servers that are configured, without partitions.

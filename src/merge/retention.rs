@@ -361,6 +361,30 @@ mod tests {
         assert_eq!(needs.hours_of(1), [hours[1]].into());
     }
 
+    /// The lines of all three are in the hour 13, which is merged and whole; the hour 14 is still to take their events.
+    #[test]
+    fn what_an_hour_is_still_to_take_stays() {
+        let of_thirteen = |minute| segment(minute, &["2026-11-23_13"]);
+        let spooled = ["1310", "1359", "1400", "1431"].map(of_thirteen);
+        let zone = Zone::named("UTC").unwrap();
+        let mut needs = Needs::new(&spooled, &zone, |_| true);
+        let candidate = |hour: &str, segments: &[usize], events: &[usize]| Candidate {
+            hour: hour.parse().unwrap(),
+            segments: segments.to_vec(),
+            events: events.to_vec(),
+        };
+        let merged = candidate("2026-11-23_13", &[0, 1, 2, 3], &[0, 1, 2]);
+        needs.add(&merged, Some(&plan::inputs(&merged, &spooled)));
+        needs.add(&candidate("2026-11-23_14", &[], &[1, 2, 3]), None);
+        let found = needs.allowed(
+            |_| Some(at("23T15:00")),
+            Some(Duration::ZERO),
+            at("30T00:00"),
+        );
+        assert_eq!(found.compress, [0, 1], "the hour of a minute has it whole");
+        assert_eq!(found.delete, [0]);
+    }
+
     #[test]
     fn what_came_late_stays_plain_for_an_hour_and_the_latest_of_each_leg_stays() {
         let zone = Zone::named("UTC").unwrap();

@@ -136,3 +136,27 @@ fn walk(
     }
     Ok(listed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_other_too_much_or_not_compared_is_not_complete() {
+        let audited = |change: fn(&mut Audited)| {
+            let mut audited = Audited {
+                compared: Compared::default(),
+                unready: Vec::new(),
+                diary_lines: 0,
+            };
+            change(&mut audited);
+            audited.is_complete()
+        };
+        assert!(audited(|_| ()));
+        assert!(audited(|of| of.compared.ledger_behind = true));
+        assert!(!audited(|of| of.compared.missing.push(String::new())));
+        assert!(!audited(|of| of.compared.differs.push(String::new())));
+        assert!(!audited(|of| of.compared.foreign.push(String::new())));
+        assert!(!audited(|of| of.unready.push(String::new())));
+    }
+}

@@ -194,3 +194,52 @@ fn read(disk: &dyn Disk, path: &Path) -> io::Result<Kept> {
         CACHE_BYTES_MAX,
     )?)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::world::disk::RealDisk;
+
+    /// What was found of one project's storage is never where the files of another one go.
+    #[test]
+    fn folders_are_remembered_of_the_same_storage_only() {
+        let settings = |base_url: &str, project: &str, storage: &str| Publish {
+            project: project.to_owned(),
+            storage: storage.to_owned(),
+            token_file: PathBuf::new(),
+            every: Duration::from_hours(1),
+            ids_per_30_days: None,
+            base_url: base_url.to_owned(),
+        };
+        let (osf, other) = ("https://api.osf.io", "https://api.test.osf.io");
+        let dir = tempfile::tempdir().unwrap();
+        let kept = Kept {
+            base_url: osf.to_owned(),
+            project: "abcde".to_owned(),
+            storage: "osfstorage".to_owned(),
+            folders: BTreeMap::from([(
+                String::new(),
+                (
+                    "https://files.osf.io/v1/".to_owned(),
+                    "https://api.osf.io/v2/".to_owned(),
+                ),
+            )]),
+        };
+        let json = serde_json::to_vec(&kept).unwrap();
+        disk::put(&RealDisk, &dir.path().join("osf_folders.json"), &json).unwrap();
+        let is_remembered = |settings: &Publish| {
+            let site = Site::new(&settings.base_url).unwrap();
+            Folders::open(&RealDisk, dir.path(), settings, &site).is_remembered()
+        };
+        assert!(is_remembered(&settings(osf, "abcde", "osfstorage")));
+        for another in [
+            settings(other, "abcde", "osfstorage"),
+            settings(osf, "fghij", "osfstorage"),
+            settings(osf, "abcde", "s3"),
+        ] {
+            assert!(!is_remembered(&another), "{another:?}");
+        }
+    }
+}

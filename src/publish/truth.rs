@@ -343,6 +343,7 @@ mod tests {
         for bad in [
             r#"{"stream":"what they wrote"}"#,
             r#"{"inputs":[{"name":"what they wrote"}]}"#,
+            r#"{"inputs":[{"name":"1"},{"name":"what they wrote"}]}"#,
             r#"{"counts":{"what they wrote":1}}"#,
         ] {
             assert_eq!(of(bad).as_deref(), Some("what they wrote"), "{bad}");

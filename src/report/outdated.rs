@@ -271,6 +271,15 @@ mod tests {
         let told = statement(&second, &witness);
         disk::put(&RealDisk, &certificate("2026-11-23"), told.as_bytes()).unwrap();
         assert!(look().is_empty());
+        // of the next day one hour is stamped, and another one is not
+        append(&ledger, &line("2026-11-24_04", 1, 8));
+        let next = [
+            ("2026-11-24_02", 1, 3),
+            ("2026-11-24_03", 1, 4),
+            ("2026-11-24_04", 1, 8),
+        ];
+        append(&certificate("2026-11-24"), &statement(&next, "null"));
+        assert!(look().is_empty());
         // a vault that was restored: the same revision with another manifest
         disk::put(&RealDisk, &ledger, line("2026-11-23_01", 2, 7).as_bytes()).unwrap();
         assert_eq!(look(), ["2026-11-23 2 late"]);

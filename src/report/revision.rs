@@ -214,3 +214,96 @@ fn missing_in(manifest: &Manifest) -> BTreeMap<String, u64> {
         .map(|(of, covered)| (of, covered.seconds.saturating_sub(covered.covered)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const GOLDEN: &str =
+        include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_13_manifest.json");
+
+    /// The example's hour, changed so.
+    fn manifest(change: impl Fn(&mut Value)) -> Manifest {
+        let mut says: Value = serde_json::from_str(GOLDEN).unwrap();
+        change(&mut says);
+        Manifest::from_json(says.to_string().as_bytes()).unwrap()
+    }
+
+    /// What is told of the example as it follows another one, which was changed so.
+    fn told(change: impl Fn(&mut Value), after: impl Fn(&mut Value)) -> String {
+        let (former, after) = (manifest(change), manifest(after));
+        Change::between(&former, &after).words()
+    }
+
+    #[test]
+    fn each_change_of_a_revision_is_told_and_nothing_that_is_as_before() {
+        let nothing = told(|_| (), |_| ());
+        assert!(nothing.starts_with("no change in posts; "), "{nothing}");
+        assert!(
+            !nothing.contains("seconds") && !nothing.contains("cause"),
+            "{nothing}"
+        );
+        let quiet = |says: &mut Value| {
+            says["history"]["segments"] = json!([]);
+            says["history"]["events"] = json!([]);
+        };
+        let change = |former: &dyn Fn(&mut Value)| {
+            told(
+                |says| {
+                    quiet(says);
+                    former(says);
+                },
+                quiet,
+            )
+        };
+        assert_eq!(change(&|_| ()), "no change in posts");
+        assert_eq!(
+            change(&|says| says["counts"]["total"]["posts"] = json!(1_020)),
+            "posts 1,020 -> 18 (-1,002)"
+        );
+        // 14 of 174 seconds of server 1 are covered
+        assert_eq!(
+            change(&|says| says["coverage"]["servers"]["1"]["covered"] = json!(4)),
+            "no change in posts; seconds in gaps of server 1 170 -> 160"
+        );
+        let before = |says: &mut Value| {
+            let of = &mut says["coverage"]["servers"]["1"];
+            (of["seconds"], of["covered"]) = (json!(1), json!(1));
+        };
+        assert_eq!(
+            change(&before),
+            "no change in posts; seconds in gaps of server 1 0 -> 160"
+        );
+        assert_eq!(
+            change(&|says| says["coverage"]["union"]["covered"] = json!(0)),
+            "no change in posts; seconds in gaps of all servers together 174 -> 157"
+        );
+        // a second without a post is no second in a gap
+        assert_eq!(
+            change(&|says| says["coverage"]["union"]["quiet"] = json!(5)),
+            "no change in posts"
+        );
+        // the first gap has five seconds, and was another one's fault
+        assert_eq!(
+            change(&|says| says["gaps"][0]["cause"] = json!("late")),
+            "no change in posts; cause of 5 s of server 1 late -> not running"
+        );
+        assert_eq!(
+            change(&|says| says["estimate"] = Value::Null),
+            "no change in posts; posts that both servers missed unknown -> at most 2"
+        );
+        let one = |says: &mut Value| {
+            quiet(says);
+            says["history"]["segments"] = json!(["1_sample_20261123T1357Z_3fa9c01b_000"]);
+            says["history"]["events"] = json!(["1_sample_20261123T1357Z_3fa9c01b_000"]);
+            says["coverage"]["servers"]["3"] = says["coverage"]["servers"]["1"].clone();
+        };
+        assert_eq!(
+            told(quiet, one),
+            "no change in posts; 1 segment of server 1 came in; 1 events file came in; \
+             seconds in gaps of server 3 0 -> 160"
+        );
+    }
+}

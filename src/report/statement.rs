@@ -444,6 +444,7 @@ fn add_words(to: &mut ByWord, from: &ByWord) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::manifest::{ServerCounts, TotalCounts};
 
     /// Every second of the hours of a day is covered, missing, before the beginning, or of an hour that does not mention the
     /// server.
@@ -475,5 +476,186 @@ mod tests {
             assert_eq!(sum.covered + sum.missing + sum.before, 7_200);
             assert_eq!(stated.committed + sum.before, 7_200);
         }
+    }
+
+    /// Numbers that are all different: a sum that takes another one, or one hour only, is another sum.
+    fn hour_of_numbers(text: &str, number: &mut u64) -> HourSaid {
+        let mut next = || {
+            *number = *number * 7 / 5 + 1;
+            *number
+        };
+        let mut said: HourSaid = serde_json::from_str(text).unwrap();
+        let mut words =
+            |words: [&str; 2]| -> ByWord { words.map(|word| (word.to_owned(), next())).into() };
+        let reasons = ["no_id", "no_json"];
+        let total = &mut said.counts.total;
+        total.rejected = words(reasons);
+        said.conflicts.by_field = words(["text", "lang"]);
+        said.redactions = words(["asked", "ethics"]);
+        said.deletions = words(["deleted", "account"]);
+        for of in said.counts.servers.values_mut() {
+            of.rejected = words(reasons);
+        }
+        let numbers = [
+            &mut total.lines,
+            &mut total.posts,
+            &mut total.unlisted,
+            &mut total.duplicates,
+            &mut total.deleted,
+            &mut total.seen_by_all,
+            &mut said.conflicts.posts,
+        ];
+        for of in numbers {
+            *of = next();
+        }
+        for of in said.counts.servers.values_mut() {
+            let numbers = [
+                &mut of.lines,
+                &mut of.posts,
+                &mut of.unlisted,
+                &mut of.duplicates,
+                &mut of.deleted,
+                &mut of.only_here,
+            ];
+            for of in numbers {
+                *of = next();
+            }
+        }
+        let coverage = &mut said.coverage;
+        for of in coverage.servers.values_mut().chain([&mut coverage.union]) {
+            let numbers = [&mut of.covered, &mut of.quiet, &mut of.partial];
+            for of in numbers {
+                *of = next();
+            }
+            of.seconds = of.covered + 1;
+        }
+        said.residues = vec![(70, next()), (71, next())];
+        said
+    }
+
+    /// Each number of a day is the sum of just that number of its hours.
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of all numbers")]
+    fn each_number_is_the_sum_of_the_hours() {
+        let mut number = 3;
+        let hours = [
+            include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_13_manifest.json"),
+            include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_14_manifest.json"),
+        ]
+        .map(|text| hour_of_numbers(text, &mut number));
+        let said = DaySaid {
+            hours: hours.to_vec(),
+            revisions: Vec::new(),
+        };
+        let stated = Statement::of(Day(20_780), said).unwrap();
+        let sum = |of: &dyn Fn(&HourSaid) -> u64| hours.iter().map(of).sum::<u64>();
+        let words = |of: &dyn Fn(&HourSaid) -> &ByWord| {
+            let mut sums = ByWord::new();
+            for said in &hours {
+                add_words(&mut sums, of(said));
+            }
+            sums
+        };
+        for leg in stated.servers.keys() {
+            let Share {
+                sum: seconds,
+                books,
+                ..
+            } = &stated.servers[leg];
+            let counts = |of: fn(&ServerCounts) -> u64| sum(&|said| of(&said.counts.servers[leg]));
+            let covered = |of: fn(&Covered) -> u64| sum(&|said| of(&said.coverage.servers[leg]));
+            let found = Books {
+                lines: counts(|of| of.lines),
+                posts: counts(|of| of.posts),
+                unlisted: counts(|of| of.unlisted),
+                duplicates: counts(|of| of.duplicates),
+                rejected: words(&|said| &said.counts.servers[leg].rejected),
+                deleted: counts(|of| of.deleted),
+                only_here: counts(|of| of.only_here),
+            };
+            assert_eq!(*books, found, "{leg}");
+            let found = [
+                covered(|of| of.covered),
+                covered(|of| of.quiet),
+                covered(|of| of.partial),
+                covered(|of| of.seconds - of.covered),
+            ];
+            let told = [
+                seconds.covered,
+                seconds.quiet,
+                seconds.partial,
+                seconds.missing,
+            ];
+            assert_eq!(told, found, "{leg}");
+        }
+        let Share {
+            sum: seconds,
+            books,
+            ..
+        } = &stated.union;
+        let total = |of: fn(&TotalCounts) -> u64| sum(&|said| of(&said.counts.total));
+        let union = |of: fn(&Covered) -> u64| sum(&|said| of(&said.coverage.union));
+        let found = Books {
+            lines: total(|of| of.lines),
+            posts: total(|of| of.posts),
+            unlisted: total(|of| of.unlisted),
+            duplicates: total(|of| of.duplicates),
+            rejected: words(&|said| &said.counts.total.rejected),
+            deleted: total(|of| of.deleted),
+            only_here: 0,
+        };
+        assert_eq!(*books, found);
+        let told = [
+            seconds.covered,
+            seconds.quiet,
+            seconds.partial,
+            seconds.missing,
+        ];
+        let found = [
+            union(|of| of.covered),
+            union(|of| of.quiet),
+            union(|of| of.partial),
+            union(|of| of.seconds - of.covered),
+        ];
+        assert_eq!(told, found);
+        assert_eq!(stated.committed, union(|of| of.seconds));
+        assert_eq!(stated.seen_by_all, total(|of| of.seen_by_all));
+        assert_eq!(stated.conflicts.posts, sum(&|said| said.conflicts.posts));
+        assert_eq!(
+            stated.conflicts.by_field,
+            words(&|said| &said.conflicts.by_field)
+        );
+        assert_eq!(stated.redactions, words(&|said| &said.redactions));
+        assert_eq!(stated.deletions, words(&|said| &said.deletions));
+        let residue = |place: usize| (70 + place as u64, sum(&|said| said.residues[place].1));
+        assert_eq!(stated.residues, [residue(0), residue(1)]);
+        assert_eq!(stated.gaps_of(UNION).count() as u64, stated.union.gaps);
+    }
+
+    /// A partition lacks the hours in which nobody collected it, and none that do not count.
+    #[test]
+    fn a_partition_is_uncollected_in_hours_that_count() {
+        let text =
+            include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_14_manifest.json");
+        let mut said: HourSaid = serde_json::from_str(text).unwrap();
+        said.stream = "sample10".to_owned();
+        let servers = std::mem::take(&mut said.coverage.servers);
+        let legs = servers.into_iter().map(|(leg, of)| {
+            let leg = format!("{leg}.01").parse::<Leg>().unwrap();
+            (leg, of)
+        });
+        said.coverage.servers = legs.collect();
+        let uncollected = |said: &HourSaid| {
+            let day = DaySaid {
+                hours: vec![said.clone()],
+                revisions: Vec::new(),
+            };
+            let found = Statement::of(Day(20_780), day).unwrap().uncollected();
+            let words = found.values().map(|of| Partition::words(of));
+            words.collect::<Vec<String>>()
+        };
+        assert_eq!(uncollected(&said), ["partition 2"]);
+        said.coverage.union.seconds = 0;
+        assert_eq!(uncollected(&said), [""; 0]);
     }
 }

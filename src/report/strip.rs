@@ -186,4 +186,37 @@ mod tests {
             assert_eq!(axis.hours().len(), hours.len());
         }
     }
+
+    /// The example's first hour: the archive begins at 13:57:06, and server 1 has posts in 14 of its seconds.
+    #[test]
+    fn each_second_looks_like_what_it_is() {
+        let text =
+            include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_13_manifest.json");
+        let states = |change: &dyn Fn(&mut HourSaid)| {
+            let mut said: HourSaid = serde_json::from_str(text).unwrap();
+            change(&mut said);
+            let axis = Axis::of(&[(said.hour, said.intervals.clone())]);
+            let mut states = vec![SecondState::Absent; axis.seconds];
+            fill(&said, &axis, "1", &mut states);
+            let mut counts = Column::new();
+            for state in states {
+                *counts.entry(state).or_default() += 1;
+            }
+            counts.into_iter().collect::<Vec<(SecondState, u64)>>()
+        };
+        let (gap, covered) = (SecondState::Gap(Cause::NotRunning), SecondState::Covered);
+        let absent = (SecondState::Absent, 3_426);
+        assert_eq!(states(&|_| ()), [(gap, 160), (covered, 14), absent]);
+        let server: crate::segment::name::Leg = "1".parse().unwrap();
+        let quiet = |said: &mut HourSaid| {
+            let of = said.coverage.servers.get_mut(&server).unwrap();
+            of.quiet_bitmap.clone_from(&of.bitmap);
+        };
+        assert_eq!(
+            states(&quiet),
+            [(gap, 160), (SecondState::Quiet, 14), absent]
+        );
+        let nobody = |said: &mut HourSaid| drop(said.coverage.servers.remove(&server));
+        assert_eq!(states(&nobody), [(SecondState::Untold, 3_600)]);
+    }
 }

@@ -82,3 +82,29 @@ impl Minted {
         disk::put(disk, &path(vault), &json)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::disk::RealDisk;
+
+    #[test]
+    fn a_doi_is_read_as_it_was_kept_and_of_no_other_format() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = dir.path();
+        assert!(Minted::read(&RealDisk, vault).unwrap().is_none());
+        let doi: Doi = "10.17605/OSF.IO/ABCDE".parse().unwrap();
+        Minted::keep(&RealDisk, vault, &doi, "abcde").unwrap();
+        let kept = Minted::read(&RealDisk, vault).unwrap().unwrap();
+        assert_eq!((&kept.doi, &*kept.project), (&doi, "abcde"));
+        let text = String::from_utf8(serde_json::to_vec(&kept).unwrap()).unwrap();
+        for other in [
+            text.replace("\"format\":1", "\"format\":2"),
+            text.replace('}', ",\"more\":1}"),
+            text.replace("10.", "11."),
+        ] {
+            disk::put(&RealDisk, &path(vault), other.as_bytes()).unwrap();
+            assert!(Minted::doi(&RealDisk, vault).is_err(), "{other}");
+        }
+    }
+}

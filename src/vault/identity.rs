@@ -212,3 +212,46 @@ pub fn open(
         begun.map_err(io::Error::other)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::disk::RealDisk;
+
+    #[test]
+    fn a_vault_is_of_one_zone_and_one_stream_and_begins_earlier_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = dir.path();
+        Identity::begin(&RealDisk, vault, &PlaceId::of(7), "CET", "sample").unwrap();
+        let check = |zone, stream| match Identity::check(&RealDisk, vault, zone, stream) {
+            Ok(found) => Ok(found.map(|found| found.stream)),
+            Err(IdentityError::Differs {
+                what, has, wants, ..
+            }) => Err((what, has, wants)),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(check("CET", "sample"), Ok(Some("sample".to_owned())));
+        let differs = |what, has: &str, wants: &str| Err((what, has.to_owned(), wants.to_owned()));
+        assert_eq!(check("UTC", "sample"), differs("timezone", "CET", "UTC"));
+        assert_eq!(
+            check("CET", "sample10"),
+            differs("stream", "sample", "sample10")
+        );
+
+        let first = || {
+            Identity::read(&RealDisk, vault)
+                .unwrap()
+                .unwrap()
+                .first_hour
+        };
+        let mut identity = Identity::read(&RealDisk, vault).unwrap().unwrap();
+        let mut begin_at = |text: &str| {
+            let hour: Hour = text.parse().unwrap();
+            identity.begin_at(&RealDisk, vault, hour).unwrap();
+            first().unwrap().to_string()
+        };
+        assert_eq!(begin_at("2026-11-23_13"), "2026-11-23_13");
+        assert_eq!(begin_at("2026-11-23_14"), "2026-11-23_13");
+        assert_eq!(begin_at("2026-11-23_12"), "2026-11-23_12");
+    }
+}

@@ -393,4 +393,21 @@ mod tests {
             assert_eq!(fs::read(path(vault)).unwrap(), text);
         }
     }
+
+    #[test]
+    fn the_latest_revision_is_the_greatest_wherever_it_stands() {
+        let dir = tempfile::tempdir().unwrap();
+        let hour: Hour = "2026-11-23_14".parse().unwrap();
+        let line = |revision| Line {
+            hour,
+            revision,
+            manifest_sha256: Sha256::ZEROS,
+            previous: Sha256::ZEROS,
+        };
+        let text = [1, 3, 2].map(|revision| line(revision).to_bytes().unwrap());
+        disk::put(&RealDisk, &path(dir.path()), &text.concat()).unwrap();
+        let ledger = Ledger::open(&RealDisk, dir.path()).unwrap();
+        assert_eq!(ledger.revision(hour), 3);
+        assert!(ledger.hours().eq([(hour, 3)]));
+    }
 }

@@ -232,5 +232,8 @@ mod tests {
             [false, true]
         );
         assert_eq!(all.revision(what.hour().unwrap()), Some(2));
+        // what is told later of an earlier revision, such as by another publisher
+        all.note(&entry(day(120), 1, 0));
+        assert_eq!(all.revision(what.hour().unwrap()), Some(2));
     }
 }

@@ -1,9 +1,18 @@
 //! The life of an archive: late data in all its forms, moving, restoring, upgrading, and rules of
 //! time zones that change.
 
-use std::{fs, path::Path, process::Command};
+use std::{cell::RefCell, collections::BTreeSet, fs, path::Path, process::Command};
 
-use twinstream::{deliver::folder, merge::outcome::CommittedHour, segment::raw};
+use twinstream::{
+    deliver::folder,
+    merge::outcome::CommittedHour,
+    place::{
+        segments::{self as fetched, Bring},
+        store::StoreError,
+    },
+    segment::{name::SegmentName, raw},
+    world::disk,
+};
 
 use crate::support::{
     folder::files_below,
@@ -84,6 +93,75 @@ fn late_segments_are_merged_together() {
         assert_eq!(revisions(&site.merge(&later.to_string()), hour), 0);
         assert_eq!(site.manifest(hour).history.revision, 1 + expected as u64);
         assert_eq!(site.verify().worst(), None);
+    }
+}
+
+/// Another machine has made the hours of segments that are not here: what they lack is fetched and merged at once.
+#[test]
+fn what_an_hour_lacks_of_another_machine_is_brought_and_merged_at_once() {
+    let [first, second] = two_servers("2026-11-23T13:50:00Z", 25, 6);
+    let (merged, now) = ("2026-11-23T16:10:00Z", "2026-11-23T16:40:00Z");
+    let there = Site::in_memory();
+    there.put(&first);
+    assert_eq!(there.merge(merged).len(), 3);
+    let whole = Site::in_memory();
+    whole.put(&first);
+    whole.put(&second);
+    whole.merge(now);
+    let lacking = || {
+        let site = Site::in_memory();
+        for (name, bytes) in there.files() {
+            let path = site.vault().join(name);
+            site.disk.make_folder(path.parent().unwrap()).unwrap();
+            disk::put(&*site.disk, &path, &bytes).unwrap();
+        }
+        site.put(&second);
+        site
+    };
+    let site = lacking();
+    let asked = RefCell::new(BTreeSet::new());
+    let bring = |names: &BTreeSet<SegmentName>| {
+        let is_wanted = |segment: &&Segment| names.contains(&segment.name);
+        let wanted: Vec<Segment> = first.iter().filter(is_wanted).cloned().collect();
+        site.put(&wanted);
+        asked.borrow_mut().extend(names.iter().cloned());
+        Ok(wanted.len() as u64)
+    };
+    let outcome = site.merge_bringing(&bring, &[], now).unwrap();
+    assert!(outcome.failed.is_empty(), "{outcome:?}");
+    let revisions = outcome.committed.iter().map(|hour| hour.revision);
+    // the third hour has nothing of either
+    assert_eq!(revisions.collect::<Vec<u64>>(), [2, 2]);
+    let names = first.iter().map(|segment| segment.name.clone());
+    assert!(
+        asked.into_inner().into_iter().eq(names),
+        "all, and nothing else"
+    );
+    assert!(site.essence() == whole.essence());
+
+    // nobody has them, or nobody can be asked
+    let failed = |bring: Bring<'_>| {
+        let outcome = lacking().merge_bringing(bring, &[], now).unwrap();
+        let failed = outcome.failed.into_iter();
+        let failed: Vec<(bool, String)> = failed.map(|one| (one.held_back, one.why)).collect();
+        assert_eq!(
+            (failed.len(), outcome.committed.len()),
+            (2, 0),
+            "{failed:?}"
+        );
+        failed
+    };
+    for (held_back, why) in failed(&fetched::bring_nothing) {
+        assert!(held_back && why.contains("would lack what it had"), "{why}");
+    }
+    let away = |_: &BTreeSet<SegmentName>| {
+        Err(StoreError::Unreachable {
+            place: "s3://archive/spool".to_owned(),
+            why: "it is night".to_owned(),
+        })
+    };
+    for (held_back, why) in failed(&away) {
+        assert!(!held_back && why.ends_with("it is night"), "{why}");
     }
 }
 

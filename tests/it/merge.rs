@@ -11,6 +11,7 @@ use twinstream::{
     config::settings::{Role, Server},
     period::Hour,
     segment::{
+        acks,
         event::{Event, What},
         name::{Partition, RunId},
         raw,
@@ -815,6 +816,32 @@ fn a_merge_that_is_cut_off_anywhere_is_finished_with_the_same_bytes() {
         assert_eq!(names(&found), names(&expected), "call {call} of {calls}");
         assert!(found == expected, "call {call} of {calls}");
     }
+}
+
+/// A segment that was acknowledged, and is damaged here, stays where the next merge finds it until its acknowledgement is withdrawn:
+/// till then its good copy elsewhere may be deleted.
+#[test]
+fn what_is_damaged_is_set_aside_when_it_is_known_to_be_wanted_again() {
+    let received = stream(1, at("2026-11-23T13:57:00Z"), 3, 10);
+    let all = segments("2", &received[0]);
+    let site = Site::new("UTC");
+    site.deliver(&all, at("2026-11-23T14:05:00Z"));
+    let [(path, mut bytes), _, (seal, _)] = all[1].files(&site.spool());
+    bytes[10] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let given = acks::path(&site.spool(), &all[1].name.server);
+    // nothing can be withdrawn
+    let in_the_way = given.with_file_name("withdrawn.jsonl");
+    fs::create_dir(&in_the_way).unwrap();
+    let outcome = site.try_merge(&[], NOW).unwrap();
+    assert_eq!(outcome.unusable.len(), 1, "{outcome:?}");
+    assert!(seal.exists() && path.exists());
+    fs::remove_dir(&in_the_way).unwrap();
+    let outcome = site.try_merge(&[], NOW).unwrap();
+    assert_eq!(outcome.unusable.len(), 1, "{outcome:?}");
+    assert!(!seal.exists() && !path.exists());
+    let wanted = acks::wanted_again(&*site.disk, &given).unwrap();
+    assert!(wanted.into_iter().eq([all[1].name.clone()]));
 }
 
 /// A write of a merge is spoiled on its way, untold: no data file is committed that is not as it was written.

@@ -366,6 +366,25 @@ fn redacted_posts_are_gone_from_rows_that_stand_for_raw_data() {
     }
 }
 
+/// While an hour is not over, nothing has its posts but segments that were looked into before.
+#[test]
+fn an_author_who_asks_before_an_hour_is_merged_is_gone_from_its_segments() {
+    let author = ["\"author_id\":\"7\""];
+    let site = Site::new("UTC");
+    site.put(&two_servers("2026-11-23T14:00:00Z", 6));
+    assert_eq!(site.merge("2026-11-23T14:30:00Z"), []);
+    assert!(1 < mentions(&site.root, &author).len());
+    let mut redact = command(&site, "redact", "2026-11-23T14:31:00Z");
+    redact.args(["--json", "--reason", "asked", "--author", "7"]);
+    told(&redact.output().unwrap());
+    site.merge("2026-11-23T14:32:00Z");
+    assert_eq!(mentions(&site.root, &author), [""; 0].map(PathBuf::from));
+    assert_eq!(site.merge(LATER).len(), 1);
+    assert_eq!(mentions(&site.root, &author), [""; 0].map(PathBuf::from));
+    let found = site.verify();
+    assert_eq!(found.worst(), None, "{:?}", found.problems);
+}
+
 /// All posts of two people are gone, whether raw data is there or not, and what comes of them later stays
 /// out: the archive is the one that never received them.
 #[test]

@@ -177,6 +177,25 @@ fn raw_data_goes_only_behind_hours_that_are_found_whole() {
     }
 }
 
+/// Who asks for some hours hears nothing of the others, of which raw data may be needed.
+#[test]
+fn a_merge_of_some_hours_sweeps_nothing() {
+    let all = two_servers("2026-11-23T13:40:00Z", 40);
+    let site = Site {
+        settings: keep_raw(Some(Duration::from_hours(2))),
+        ..Site::in_memory()
+    };
+    site.put(&all);
+    assert_eq!(site.merge("2026-11-23T15:10:00Z").len(), 2);
+    let before = count_forms(&site, &all);
+    let later = "2026-11-23T19:46:00Z";
+    let asked = site.try_merge(&["2026-11-23_13"], later).unwrap();
+    assert_eq!((asked.swept.compressed, asked.swept.deleted), (0, 0));
+    assert_eq!(count_forms(&site, &all), before);
+    let swept = site.try_merge(&[], later).unwrap().swept;
+    assert!(0 < swept.deleted, "{swept:?}");
+}
+
 fn keep_raw(keep: Option<Duration>) -> twinstream::config::settings::Merge {
     twinstream::config::settings::Merge {
         keep_raw: keep,

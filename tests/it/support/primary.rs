@@ -21,7 +21,7 @@ use twinstream::{
         decide::Asks,
         id::PlaceId,
         open::{NotHere, Opener, Spool, Vault},
-        segments::{self, Elsewhere},
+        segments::{self, Bring, Elsewhere},
     },
     segment::{
         acks::{self, Ack},
@@ -141,6 +141,16 @@ impl Site {
     }
 
     pub(crate) fn try_merge(&self, asked: &[&str], now: &str) -> Result<MergeOutcome, String> {
+        self.merge_bringing(&segments::bring_nothing, asked, now)
+    }
+
+    /// The same, with somebody who has more segments.
+    pub(crate) fn merge_bringing(
+        &self,
+        bring: Bring<'_>,
+        asked: &[&str],
+        now: &str,
+    ) -> Result<MergeOutcome, String> {
         let asked: BTreeSet<Hour> = asked.iter().map(|hour| hour.parse().unwrap()).collect();
         let (spool, vault) = self.opened().map_err(|why| why.to_string())?;
         let job = MergeJob {
@@ -150,7 +160,7 @@ impl Site {
             vault: &vault,
             commits: &Here,
             elsewhere: Elsewhere::Nowhere,
-            bring: &segments::bring_nothing,
+            bring,
             stream: self.stream,
             settings: &self.settings,
             honour: self.honour,
