@@ -97,7 +97,7 @@ kinds! {
         "The log names both files; neither was changed. Compare them, and move the wrong one away"
     FailsCheck "fails_check"
         "A segment does not match its seal, or a file was delivered that does not belong there; it is in `<spool>/<server>/aside*` and is not merged"
-        "Compare it with the copy on the server that sent it. Put a good copy into the spool under its name, or accept the loss; then move the bad one out of the folder, and look at the disk (`smartctl`)"
+        "Compare it with the copy on the server that sent it. Put a good copy into the spool under its name, or accept the loss (on the primary, the gap says where the file lies); then move the bad one out of the folder, and look at the disk (`smartctl`)"
     NotRecovered "not_recovered"
         "A segment that an earlier run left open cannot be recovered; it stays as it is and is not merged"
         "The log names the segment and the reason. Fix that (permissions, disk), then restart the service"

@@ -25,7 +25,7 @@
 //! A connection that broke and was made again at once is not a cause if another server was connected all the time and
 //! received nothing either. At the end, each run of uncovered seconds is judged as a whole (`run_causes`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     cause::{self, Cause},
@@ -100,6 +100,9 @@ pub struct Given<'a> {
     pub tells_when_seen: bool,
     /// In which seconds two legs were sent the same; `None` if in all.
     pub alike: Option<&'a [bool]>,
+    /// For each leg, the seconds of posts that it has received and that are not among the posts, because they were taken
+    /// out or are held back; empty if that is so of none.
+    pub lost: &'a [BTreeSet<i64>],
 }
 
 /// What an hour has, and what not.
@@ -175,7 +178,8 @@ pub fn account(given: &Given<'_>) -> Account {
         for (place, view) in of.part.legs.iter().zip(&of.views) {
             if let Some(covered) = servers.get_mut(*place) {
                 let begins = Some(view.begins);
-                *covered = Covered::of(given.intervals, begins, &view.with_posts, &view.quiet);
+                *covered = Covered::of(given.intervals, begins, &view.with_posts, &view.quiet)
+                    .emptied(given.intervals, &view.emptied);
             }
         }
     }
@@ -350,12 +354,20 @@ fn views<'a>(
     let timelines = part.legs.iter().filter_map(|leg| given.timelines.get(*leg));
     let view = |(number, timeline): (usize, &'a Timeline)| {
         let of: Vec<(u64, bool)> = seconds.iter().map(|s| posts_of(s, number)).collect();
+        let leg = part.legs.get(number);
+        let lost = leg.and_then(|leg| given.lost.get(*leg));
+        let lost: Vec<bool> = seconds
+            .iter()
+            .map(|second| lost.is_some_and(|lost| lost.contains(second)))
+            .collect();
         let posts: Vec<u64> = of.iter().map(|(posts, _)| *posts).collect();
         let minutes = by_minute(seconds, &posts);
         let listened = |(second, (posts, all_belated)): (&i64, &(u64, bool))| {
             0 < *posts && !(*all_belated && was_out_of_window(*second, timeline))
         };
-        let mut with_posts: Vec<bool> = seconds.iter().zip(&of).map(listened).collect();
+        let with_posts = seconds.iter().zip(&of).map(listened).zip(&lost);
+        // what was received counts, whatever became of it
+        let mut with_posts: Vec<bool> = with_posts.map(|(has, lost)| has || *lost).collect();
         let minutes = (!given.has_rules).then_some(&minutes);
         let silent = |with_posts: &[bool]| Silent {
             seconds,
@@ -373,13 +385,16 @@ fn views<'a>(
         };
         let mut of_silent = silent(&with_posts);
         let mut found = quiet(of_silent, &with_posts, minutes);
-        if drop_strays(seconds, &of, &mut with_posts, &found.quiet) {
+        if drop_strays(seconds, (&of, &lost), &mut with_posts, &found.quiet) {
             of_silent = silent(&with_posts);
             found = quiet(of_silent, &with_posts, minutes);
         }
         View {
             timeline,
             begins: of_silent.begins,
+            emptied: (of.iter().zip(&lost))
+                .map(|((posts, _), lost)| *lost && *posts == 0)
+                .collect(),
             with_posts,
             quiet: found.quiet,
             surprising: found.surprising,
@@ -394,12 +409,13 @@ fn views<'a>(
 /// seconds.
 fn drop_strays(
     seconds: &[i64],
-    of: &[(u64, bool)],
+    (of, lost): (&[(u64, bool)], &[bool]),
     with_posts: &mut [bool],
     quiet: &[bool],
 ) -> bool {
     let is_stray = |place: &usize| {
-        with_posts.get(*place) == Some(&true) && of.get(*place).is_some_and(|of| of.1)
+        let is_lost = lost.get(*place) == Some(&true);
+        with_posts.get(*place) == Some(&true) && !is_lost && of.get(*place).is_some_and(|of| of.1)
     };
     let strays: Vec<usize> = (0..seconds.len()).filter(is_stray).collect();
     let is_uncovered = |place: Option<usize>| {
@@ -507,7 +523,12 @@ fn union(
         (is_covered && *any, is_covered && !any)
     });
     let (with_posts, quiet): (Vec<bool>, Vec<bool>) = bits.unzip();
-    Covered::of(intervals, begins, &with_posts, &quiet)
+    let views = parts.iter().flat_map(|of| &of.views);
+    let emptied = with_posts.iter().enumerate();
+    let emptied: Vec<bool> = emptied
+        .map(|(place, has)| *has && !views.clone().any(|view| view.has_listed_posts(place)))
+        .collect();
+    Covered::of(intervals, begins, &with_posts, &quiet).emptied(intervals, &emptied)
 }
 
 /// The detail of a gap of the union: the servers' causes.
@@ -562,6 +583,7 @@ fn both(
             .is_none_or(|alike| alike.get(place) == Some(&true));
         if is_alike
             && whole.iter().all(|whole| whole.get(place) == Some(&true))
+            && views.iter().all(|view| view.has_listed_posts(place))
             && let Some(in_second) = posts.and_then(|posts| posts.get(second))
             && let [first, other] = in_second.servers[..]
             && let Some(both) = minutes.get_mut(&UtcMs(second * 1_000).minute())
@@ -626,7 +648,54 @@ mod tests {
             has_rules: false,
             tells_when_seen: false,
             alike: None,
+            lost: &[],
         })
+    }
+
+    /// What was received and taken out is no silence, and nothing that can be compared.
+    #[test]
+    fn seconds_whose_posts_were_taken_out_were_received() {
+        let of_second = InSecond {
+            posts: 3,
+            servers: vec![3, 3],
+            common: 3,
+            belated: Vec::new(),
+        };
+        let is_left = |second: &i64| !OUTAGE.contains(second);
+        let posts = (0..600).filter(is_left);
+        let posts: Seconds = posts.map(|second| (second, of_second.clone())).collect();
+        let found = |lost: &[BTreeSet<i64>]| {
+            account(&Given {
+                intervals: &hour(),
+                servers: &["1".parse().unwrap(), "2".parse().unwrap()],
+                posts: std::slice::from_ref(&posts),
+                timelines: &[up(&[]), up(&[])],
+                is_in_span: true,
+                began: Some(UtcMs(-1)),
+                has_rules: false,
+                tells_when_seen: true,
+                alike: None,
+                lost,
+            })
+        };
+        let silent = found(&[]);
+        let causes = silent.gaps.iter().map(|gap| gap.cause);
+        assert_eq!(causes.collect::<Vec<_>>(), [Cause::UpstreamSilence; 3]);
+        let all: BTreeSet<i64> = OUTAGE.collect();
+        let taken_out = found(&[all.clone(), all.clone()]);
+        assert_eq!(taken_out.gaps, []);
+        let union = &taken_out.union;
+        assert_eq!((union.covered, union.quiet, union.emptied), (600, 0, 60));
+        let seconds = taken_out.both[0].values().map(|both| both.seconds);
+        assert_eq!(seconds.sum::<u64>(), 540);
+        // only one server had received them: the other one did not get what it should have
+        let by_one = found(&[all, BTreeSet::new()]);
+        let gaps: Vec<_> = by_one
+            .gaps
+            .iter()
+            .map(|gap| (&*gap.server, gap.cause))
+            .collect();
+        assert_eq!(gaps, [("2", Cause::Stall)]);
     }
 
     #[test]
@@ -649,6 +718,7 @@ mod tests {
                 has_rules: false,
                 tells_when_seen: true,
                 alike,
+                lost: &[],
             });
             let seconds = found.both[0].values().map(|both| both.seconds);
             seconds.collect::<Vec<_>>()
@@ -758,6 +828,7 @@ mod tests {
             has_rules: false,
             tells_when_seen: false,
             alike: None,
+            lost: &[],
         })
     }
 
@@ -976,6 +1047,7 @@ mod tests {
             has_rules,
             tells_when_seen: false,
             alike: None,
+            lost: &[],
         });
         let begins = |of: &Covered| of.begins.unwrap().second();
         let names = names.iter().map(Leg::to_string).zip(&found.servers);
@@ -1076,6 +1148,7 @@ mod tests {
                 has_rules: false,
                 tells_when_seen: false,
                 alike: None,
+                lost: &[],
             });
             let has = account.union.covered;
             let gaps = told(&account).into_iter();
@@ -1143,6 +1216,7 @@ mod tests {
             has_rules: false,
             tells_when_seen: false,
             alike: None,
+            lost: &[],
         });
         let both = |minute| <[u64; 4]>::from(found.both[0][&Minute(minute)]);
         assert_eq!(both(0), [58, 119, 118, 117]);

@@ -183,6 +183,37 @@ impl Timeline {
         builder.finish(is_whole)
     }
 
+    /// With the times that are late because what came of them lies aside, ascending, and where that is: nothing more
+    /// comes of these by itself.
+    #[must_use]
+    pub fn with_aside(mut self, aside: &[(Interval, String)]) -> Self {
+        let mut downs = Vec::new();
+        for down in std::mem::take(&mut self.downs) {
+            let mut begin = down.begin;
+            for (time, place) in aside.iter().filter(|_| down.reason.cause == Cause::Late) {
+                let (from, to) = (time.begin.max(begin), time.end.min(down.end));
+                if to <= from {
+                    continue;
+                }
+                let before = Down {
+                    begin,
+                    end: from,
+                    reason: down.reason.clone(),
+                };
+                downs.extend(Some(before).filter(|before| before.begin < before.end));
+                downs.push(Down {
+                    begin: from,
+                    end: to,
+                    reason: Reason::aside(place),
+                });
+                begin = to;
+            }
+            downs.extend((begin < down.end).then_some(Down { begin, ..down }));
+        }
+        self.downs = downs;
+        self
+    }
+
     /// The first time in which nothing came in that touches `from..to`.
     pub fn first_down(&self, from: UtcMs, to: UtcMs) -> Option<&Down> {
         self.downs_in(from, to).next()

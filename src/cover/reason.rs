@@ -35,6 +35,14 @@ impl Reason {
         Self::new(Cause::Late, "")
     }
 
+    /// What came of it cannot be used, and lies there.
+    pub fn aside(place: &str) -> Self {
+        let detail = format!(
+            "unusable, set aside in {place}: it is missing until a good copy takes its place"
+        );
+        Self::new(Cause::Late, &detail)
+    }
+
     /// The collector did not run, or has not tried yet.
     pub fn not_running() -> Self {
         Self::new(Cause::NotRunning, "")

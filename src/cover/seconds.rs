@@ -93,6 +93,17 @@ pub struct Covered {
     /// The seconds that are quiet, in the same form; absent if there are none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub quiet_bitmap: String,
+    /// Of those that are covered: seconds with posts that were all taken out of the archive, or are held back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub emptied: u64,
+    /// These seconds, in the same form; absent if there are none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub emptied_bitmap: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Covered {
@@ -129,7 +140,29 @@ impl Covered {
             } else {
                 to_hex(quiet.iter().copied())
             },
+            emptied: 0,
+            emptied_bitmap: String::new(),
         }
+    }
+
+    /// The same, of which these seconds have lost all their posts.
+    #[must_use]
+    pub fn emptied(mut self, intervals: &[Interval], emptied: &[bool]) -> Self {
+        let counted = all(intervals).zip(emptied);
+        let counted = counted.filter(|(second, is)| **is && counts(self.begins, *second));
+        self.emptied = counted.count() as u64;
+        if emptied.contains(&true) {
+            self.emptied_bitmap = to_hex(emptied.iter().copied());
+        }
+        self
+    }
+
+    /// The seconds that have lost all their posts; `None` as with [`bits`](Self::bits).
+    pub fn emptied_bits(&self, seconds: usize) -> Option<Vec<bool>> {
+        if self.emptied_bitmap.is_empty() {
+            return Some(vec![false; seconds]);
+        }
+        from_hex(&self.emptied_bitmap, seconds)
     }
 
     /// The seconds that are covered, and those that are quiet. `None` if the bitmaps are not those

@@ -17,7 +17,10 @@ pub(super) struct View<'a> {
     pub(super) timeline: &'a Timeline,
     /// The first second that counts.
     pub(super) begins: UtcMs,
+    /// The seconds that it has received posts of.
     pub(super) with_posts: Vec<bool>,
+    /// Of these, those whose posts are all not listed.
+    pub(super) emptied: Vec<bool>,
     pub(super) quiet: Vec<bool>,
     /// The seconds in which it was listening, of silences that chance does not explain.
     pub(super) surprising: Vec<bool>,
@@ -45,6 +48,10 @@ impl View<'_> {
 
     pub(super) fn has_posts(&self, place: usize) -> bool {
         self.with_posts.get(place) == Some(&true)
+    }
+
+    pub(super) fn has_listed_posts(&self, place: usize) -> bool {
+        self.has_posts(place) && self.emptied.get(place) != Some(&true)
     }
 
     /// Whether it is no surprise that nothing came from the last second that it has until an instant.

@@ -27,7 +27,7 @@ use crate::{
         event::{Event, What},
         name::SegmentName,
         raw,
-        seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError},
+        seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError, SecondsOf},
         sha256::Sha256,
         spool,
     },
@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// The version of the index's format.
-pub(super) const FORMAT: u32 = 9;
+pub(super) const FORMAT: u32 = 10;
 
 /// A shuffled segment has a run for every line; beyond this an index is not one.
 const INDEX_BYTES_MAX: u64 = 1 << 30;
@@ -67,6 +67,9 @@ pub struct Index {
     /// The hashes that the segment had before lines were taken out of it on request.
     #[serde(default)]
     pub formerly: Vec<Sha256>,
+    /// The seconds of the posts that these lines were.
+    #[serde(default, skip_serializing_if = "SecondsOf::is_empty")]
+    pub lost: SecondsOf,
     /// All lines of the segment, in order.
     pub runs: Vec<LineRun>,
 }
@@ -221,7 +224,8 @@ impl Indexes<'_> {
             facts,
             lag,
             listened,
-            formerly: seal.redacted.into_iter().map(|past| past.sha256).collect(),
+            formerly: seal.redacted.iter().map(|past| past.sha256).collect(),
+            lost: lost(&seal),
             runs,
         };
         // it can be made again, so a full disk is no reason not to use the segment
@@ -290,6 +294,15 @@ impl Indexes<'_> {
         let path = self.folder.join(name.folder()).join(format!("{name}.json"));
         disk::remove_if_there(self.disk, &path)
     }
+}
+
+/// The seconds of the posts that were taken out of a segment.
+fn lost(seal: &Seal) -> SecondsOf {
+    let mut lost = SecondsOf::new();
+    for (minute, seconds) in seal.redacted.iter().flat_map(|past| &past.seconds) {
+        lost.entry(*minute).or_default().extend(seconds);
+    }
+    lost
 }
 
 /// Keeps an index, whole or not at all while the power is on. It is not synced: one that a power

@@ -689,7 +689,7 @@ pub fn decide(
         events: names(true),
     };
     if former.is_none() {
-        return match is_due(candidate, asked, when) {
+        return match is_due(candidate, spooled, asked, when) {
             Some(true) => merge(),
             Some(false) => Decision::Wait,
             None => Decision::Nothing,
@@ -740,9 +740,16 @@ pub fn decide(
 }
 
 /// Whether an hour that was never committed is due; `None` if there is nothing to commit.
-fn is_due(candidate: &Candidate, asked: bool, when: &When<'_>) -> Option<bool> {
+fn is_due(
+    candidate: &Candidate,
+    spooled: &[SpoolSegment],
+    asked: bool,
+    when: &When<'_>,
+) -> Option<bool> {
     if !is_in_span(candidate.hour, when) {
-        return (!candidate.segments.is_empty()).then_some(true);
+        let mut segments = candidate.segments.iter().filter_map(|n| spooled.get(*n));
+        let has_lines = |of: &SpoolSegment| of.hours.get(&candidate.hour) != Some(&0);
+        return segments.any(has_lines).then_some(true);
     }
     let intervals = when.zone.intervals(candidate.hour);
     let end = intervals
@@ -1378,7 +1385,7 @@ mod tests {
                 primary: None,
                 servers: &[],
             };
-            is_due(&candidate, false, &when)
+            is_due(&candidate, &[], false, &when)
         };
         assert_eq!(due(intervals[0].end.plus_ms(SETTLE_MS)), Some(false));
         assert_eq!(due(intervals[1].end.plus_ms(SETTLE_MS - 1)), Some(false));

@@ -32,7 +32,7 @@ use crate::{
         line,
         name::{Paths, SegmentName},
         raw::{self, Packer},
-        seal::{Digest, Digester, Redacted, SEAL_BYTES_MAX, Seal, SealError},
+        seal::{Digest, Digester, Redacted, SEAL_BYTES_MAX, Seal, SealError, SecondsOf},
     },
     source::{Listed, Source, key::Key},
     text::plural,
@@ -382,11 +382,12 @@ impl Scrubber<'_> {
         seal.redacted.push(Redacted {
             lines,
             sha256: seal.segment.sha256,
+            seconds: kept.seconds,
         });
         seal.segment = kept.digest;
         (seal.first_arrival, seal.last_arrival) = (kept.first, kept.last);
         let to = raw::redacted(&paths.seal);
-        disk::put(disk, &to, &seal.to_json()).at(&to)?;
+        disk::put(disk, &to, &to_bytes(seal)).at(&to)?;
         crash::point(Point::RedactedAside);
         let note = Note {
             segment: name.clone(),
@@ -410,13 +411,23 @@ impl Scrubber<'_> {
         let mut lines = io::BufReader::new(source);
         let (mut first, mut latest) = (None, None);
         let mut digester = Digester::default();
+        let mut seconds = SecondsOf::new();
         let mut text = Vec::new();
         while lines.read_until(b'\n', &mut text).at(from)? != 0 {
             let stored = text.strip_suffix(b"\n").unwrap_or(&text);
-            let goes = match self.source.place(stored) {
+            let placed = self.source.place(stored);
+            let goes = match &placed {
                 Ok(placed) => list.has(&placed.key),
                 Err(_no_post) => list.are_named_in(stored),
             };
+            // one that was seen at another time shows nothing of its second
+            if let Ok(placed) = placed
+                && goes
+                && placed.is_prompt
+            {
+                let of_minute = seconds.entry(placed.at.minute()).or_default();
+                of_minute.extend(u8::try_from(placed.at.second().rem_euclid(60)));
+            }
             if !goes {
                 digester.update(&text);
                 sink.write_all(&text).at(to)?;
@@ -432,6 +443,7 @@ impl Scrubber<'_> {
             digest,
             first,
             last: latest,
+            seconds,
         })
     }
 
@@ -522,6 +534,20 @@ struct Kept {
     digest: Digest,
     first: Option<UtcMs>,
     last: Option<UtcMs>,
+    /// The seconds of the posts that are not.
+    seconds: SecondsOf,
+}
+
+/// Its bytes. It stays readable: where posts of more minutes were taken out than it can name, it names none.
+fn to_bytes(mut seal: Seal) -> Vec<u8> {
+    let bytes = seal.to_json();
+    if bytes.len() as u64 <= SEAL_BYTES_MAX {
+        return bytes;
+    }
+    for past in &mut seal.redacted {
+        past.seconds.clear();
+    }
+    seal.to_json()
 }
 
 /// A segment that is written anew, in the form that it had.

@@ -226,6 +226,10 @@ fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs
             RunKey::Rejected => rejected += run.lines,
         }
     }
+    // it still tells of an hour that it has lost all its lines of
+    for minute in index.lost.keys() {
+        hours.entry(zone.hour_of(minute.begin())).or_insert(0);
+    }
     SpoolSegment {
         name: name.clone(),
         minute: name.minute,

@@ -202,6 +202,10 @@ fn has(statement: &Statement) -> String {
     number("seconds covered", true, |of| of.sum.covered);
     number("  of these quiet", true, |of| of.sum.quiet);
     number("  of these partial", true, |of| of.sum.partial);
+    let is_emptied = 0 < all.sum.emptied || each(|of| of.sum.emptied).any(|seconds| 0 < seconds);
+    if is_emptied {
+        number("  of these emptied", true, |of| of.sum.emptied);
+    }
     number("seconds in gaps", true, |of| of.sum.missing);
     number("gaps", true, |of| of.gaps);
     if 0 < all.sum.before || each(|of| of.sum.before).any(|before| 0 < before) {
@@ -219,7 +223,11 @@ fn has(statement: &Statement) -> String {
     }
     rows.extend(deletions(statement));
     let right: Vec<usize> = (1..statement.servers.len() + 2).collect();
-    let words = Sources::words_of(&statement.stream).covered("A second") + ".";
+    let mut words = Sources::words_of(&statement.stream).covered("A second") + ".";
+    if is_emptied {
+        words += " An emptied second is covered as well: its posts came, and all of them were taken out, or are held \
+                  back.";
+    }
     format!("{}\n{}", table(&rows, &right), wrapped(&words, "", WIDTH))
 }
 

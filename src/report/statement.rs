@@ -72,6 +72,9 @@ pub struct Sum {
     /// Of these at the edge of a gap.
     #[serde(rename = "seconds_partial")]
     pub partial: u64,
+    /// Of these with posts that were all taken out, or are held back.
+    #[serde(rename = "seconds_emptied", skip_serializing_if = "is_zero")]
+    pub emptied: u64,
     /// In gaps.
     #[serde(rename = "seconds_missing")]
     pub missing: u64,
@@ -81,6 +84,11 @@ pub struct Sum {
     /// In hours that have no data on this server.
     #[serde(rename = "seconds_untold")]
     pub untold: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Gaps of one cause.
@@ -404,6 +412,7 @@ impl Sum {
         self.covered += covered.covered;
         self.quiet += covered.quiet;
         self.partial += covered.partial;
+        self.emptied += covered.emptied;
         self.missing += covered.seconds.saturating_sub(covered.covered);
         self.before += seconds.saturating_sub(covered.seconds);
     }

@@ -3,6 +3,7 @@
 //! overwritten: a second file goes to `aside.2`, and so on.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     io,
     path::{Path, PathBuf},
@@ -32,6 +33,30 @@ pub fn segment(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> io::Result<
         }
     }
     set(disk, spool, &name.server, inside, &there)
+}
+
+/// The segments of a server that lie aside and arrived in one hour, and where they lie below the spool; `inside` is the
+/// hour's folder below the server's. Ascending.
+pub fn segments_of(
+    disk: &dyn Disk,
+    spool: &Path,
+    server: &ServerId,
+    inside: &Path,
+) -> io::Result<BTreeMap<SegmentName, PathBuf>> {
+    let mut found = BTreeMap::new();
+    let top = Path::new(server.as_str());
+    for entry in disk.list(&spool.join(top))? {
+        if !entry.folder || !is_aside(&entry.name) {
+            continue;
+        }
+        let folder = top.join(&entry.name).join(inside);
+        for file in disk.list(&spool.join(&folder))? {
+            if let Some((name, _)) = SegmentName::of_file(&file.name) {
+                found.insert(name, folder.clone());
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Moves entries of one folder of a server; `inside` is that folder below the server's.

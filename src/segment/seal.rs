@@ -3,7 +3,10 @@
 //! Written last and durably, so its presence says that both are complete. It comes from another
 //! machine when files were delivered, so it is read with a limit and against the file's own name.
 
-use std::io::{self, Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Write},
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
@@ -17,8 +20,9 @@ use crate::period::{Minute, UtcMs};
 /// The version of the spool's format that this program writes.
 pub const FORMAT: u32 = 1;
 
-/// A seal has some 900 bytes; a file beyond this is none.
-pub const SEAL_BYTES_MAX: u64 = 64 * 1024;
+/// A seal has some 900 bytes, and some 200 more for each minute of which posts were taken out on request; a file beyond
+/// this is none.
+pub const SEAL_BYTES_MAX: u64 = 1 << 20;
 
 /// What a seal says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +70,13 @@ pub struct Redacted {
     pub lines: u64,
     /// SHA-256 that the segment had before.
     pub sha256: Sha256,
+    /// The seconds, of each minute, that posts were taken out of: something was received of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub seconds: SecondsOf,
 }
+
+/// Seconds (0 to 59) of minutes.
+pub type SecondsOf = BTreeMap<Minute, BTreeSet<u8>>;
 
 /// What is known of a file: enough to prove that it is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,6 +30,8 @@ struct Bits {
     begins: Option<UtcMs>,
     covered: Vec<bool>,
     quiet: Vec<bool>,
+    /// Those that have lost all their posts.
+    emptied: Vec<bool>,
 }
 
 impl Bits {
@@ -51,6 +53,12 @@ impl Bits {
     /// The seconds with posts that do not lie beside a gap.
     fn whole(&self, intervals: &[Interval]) -> Vec<bool> {
         seconds::whole_with_posts(intervals, self.begins, &self.covered, &self.quiet)
+    }
+
+    /// The seconds of which posts are listed.
+    fn with_listed_posts(&self) -> Vec<bool> {
+        let with_posts = self.with_posts().into_iter().zip(&self.emptied);
+        with_posts.map(|(has, emptied)| has && !emptied).collect()
     }
 }
 
@@ -123,10 +131,11 @@ impl Check<'_> {
     /// of them lacks may still have ids of another.
     fn ids(&mut self, union: &Bits, rows: &Rows) {
         let is_whole = self.parts.len() == 1;
+        let listed = union.with_listed_posts();
         let fits = |(place, second): (usize, &i64)| {
             let has = |bits: &[bool]| bits.get(place) == Some(&true);
             let by_ids = rows.seconds.contains(second);
-            let is_with_posts = has(&union.covered) && !has(&union.quiet);
+            let is_with_posts = has(&listed);
             // a post of another time may be all that there is
             let may_have = self.is_claimed || !is_whole && !has(&union.covered);
             by_ids == is_with_posts || by_ids && may_have
@@ -168,14 +177,21 @@ impl Check<'_> {
             self.wrong(format!("the bitmaps of {of} are not those of this hour"));
             return None;
         };
+        let Some(emptied) = says.emptied_bits(self.seconds.len()) else {
+            self.wrong(format!("the bitmaps of {of} are not those of this hour"));
+            return None;
+        };
         let begins = says.begins;
         let bits = Bits {
             begins,
             covered,
             quiet,
+            emptied,
         };
+        self.emptied(of, &bits);
         let intervals = &self.said.intervals;
         let found = Covered::of(intervals, begins, &bits.with_posts(), &bits.quiet);
+        let found = found.emptied(intervals, &bits.emptied);
         if found.begins != begins || begins.is_some_and(|at| at.0.rem_euclid(1_000) != 0) {
             self.wrong(format!(
                 "the second in which {of} begins is not in this hour"
@@ -188,6 +204,28 @@ impl Check<'_> {
             ));
         }
         Some(bits)
+    }
+
+    /// Whether the seconds that have lost all their posts are among those with posts, and no more than what was taken out.
+    fn emptied(&mut self, of: &str, bits: &Bits) {
+        let mut emptied = bits.emptied.iter().zip(bits.with_posts());
+        if emptied.any(|(emptied, has)| *emptied && !has) {
+            self.wrong(format!(
+                "seconds of {of} that lost their posts are not covered with posts"
+            ));
+        }
+        let taken_out = self
+            .said
+            .redactions
+            .values()
+            .chain(self.said.deletions.values());
+        let taken_out: u64 = taken_out.sum();
+        let seconds = bits.emptied.iter().filter(|is| **is).count() as u64;
+        if taken_out < seconds {
+            self.wrong(format!(
+                "{seconds} seconds of {of} are said to have lost all their posts, but {taken_out} were taken out"
+            ));
+        }
     }
 
     /// Whether the servers' seconds add up to those of the union, and fit the table of minutes.
@@ -224,7 +262,7 @@ impl Check<'_> {
     /// A minute with n posts has them in 1 to n seconds.
     fn minutes(&mut self, id: &str, bits: &Bits, posts: &BTreeMap<Minute, u64>) {
         let mut found: BTreeMap<Minute, u64> = BTreeMap::new();
-        let with_posts = bits.with_posts();
+        let with_posts = bits.with_listed_posts();
         for (second, _) in self
             .seconds
             .iter()
@@ -492,7 +530,8 @@ impl Check<'_> {
             let (with_posts, whole) = found.entry(UtcMs(at * 1_000).minute()).or_default();
             let is = |bits: &Vec<bool>| bits.get(place) == Some(&true);
             *with_posts += u64::from(first.has_posts(place) && second.has_posts(place));
-            *whole += u64::from(is(&alike) && wholes.iter().all(is));
+            let is_left = ![first, second].iter().any(|bits| is(&bits.emptied));
+            *whole += u64::from(is(&alike) && is_left && wholes.iter().all(is));
         }
         let fits = |(row, both): (&MinuteRow, &Both)| {
             let (with_posts, whole) = found.get(&row.minute).copied().unwrap_or_default();
@@ -524,6 +563,7 @@ impl Check<'_> {
             begins: said.begins,
             covered,
             quiet,
+            emptied: said.emptied_bits(self.seconds.len())?,
         })
     }
 }

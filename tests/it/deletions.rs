@@ -477,6 +477,15 @@ fn in_raw_data(site: &Site, segments: &[Segment], text: &str) -> usize {
     found
 }
 
+/// Of each hour: the seconds that somebody has, and those of them that have lost all their posts.
+fn of_seconds(site: &Site) -> Vec<(u64, u64)> {
+    let of_hour = |hour: &&str| {
+        let said = site.manifest(hour).said;
+        (said.coverage.union.covered, said.coverage.union.emptied)
+    };
+    HOURS.iter().map(of_hour).collect()
+}
+
 #[test]
 fn what_was_deleted_is_nowhere_but_in_young_raw_data_and_all_else_is_there() {
     let story = story();
@@ -497,8 +506,15 @@ fn what_was_deleted_is_nowhere_but_in_young_raw_data_and_all_else_is_there() {
     // a day later: one more revision of each hour, and none of one that holds nothing of it
     let first = revisions(&site);
     let read_at = "2026-11-24T16:00:00Z";
+    let received = of_seconds(&site);
     site.merge(read_at);
     check(&site, &story, read_at);
+    // what was received was received, whatever became of it
+    let left = of_seconds(&site);
+    assert!(left.iter().any(|(_, emptied)| 0 < *emptied), "{left:?}");
+    for ((was, _), (is, _)) in received.iter().zip(&left) {
+        assert!(was <= is, "{received:?} {left:?}");
+    }
     let second = revisions(&site);
     let redone = first.keys().filter(|hour| first[*hour] < second[*hour]);
     let redone: Vec<&str> = redone.map(String::as_str).collect();

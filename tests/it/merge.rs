@@ -9,6 +9,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use twinstream::{
     config::settings::{Role, Server},
+    cover::{cause::Cause, gap::Gap},
     period::Hour,
     segment::{
         acks,
@@ -287,6 +288,62 @@ fn late_data_makes_a_new_revision_and_again_changes_nothing() {
         after["2026-11-23/2026-11-23_13_IDs.txt.xz"],
         site.files()["2026-11-23/2026-11-23_13_IDs.txt.xz"]
     );
+}
+
+/// Nothing of the primary is on its way: what lies aside there stays missing until somebody brings a good copy.
+#[test]
+fn a_gap_of_what_lies_aside_on_the_primary_says_where() {
+    let received = stream(2, at("2026-11-23T13:50:00Z"), 40, 120);
+    let mut site = Site::new("UTC");
+    let server = |(id, role): (&str, Role)| Server {
+        id: id.parse().unwrap(),
+        role,
+        host: String::new(),
+        deliver_to: None,
+        endpoint: None,
+        partitions: Vec::new(),
+        until: None,
+    };
+    site.servers = [("1", Role::Primary), ("2", Role::Secondary)]
+        .map(server)
+        .into();
+    for (received, server) in received.iter().zip(["1", "2"]) {
+        site.put(&segments(server, received));
+    }
+    let [good, others] = [("1", 0), ("2", 1)].map(|(server, number)| {
+        let of_server = segments(server, &received[number]);
+        let name = |of: &&Segment| of.name.to_string().contains("T1405Z");
+        of_server.iter().find(name).unwrap().clone()
+    });
+    for segment in [&good, &others] {
+        let [(path, mut bytes), ..] = segment.files(&site.spool());
+        bytes[100] ^= 4;
+        fs::write(&path, &bytes).unwrap();
+    }
+    assert_eq!(site.try_merge(&[], LATER).unwrap().unusable.len(), 2);
+    let gaps = || {
+        let gaps = site.manifest("2026-11-23_14").said.gaps;
+        let of_then = |gap: &Gap| {
+            gap.begin <= at("2026-11-23T14:05:30Z") && at("2026-11-23T14:05:30Z") < gap.end
+        };
+        let then = gaps.into_iter().filter(of_then);
+        let then = then.map(|gap| (gap.server, gap.cause, gap.detail));
+        then.collect::<Vec<_>>()
+    };
+    let found = gaps();
+    let causes: Vec<_> = found.iter().map(|(of, cause, _)| (&**of, *cause)).collect();
+    assert_eq!(causes, ["1", "2", "union"].map(|of| (of, Cause::Late)));
+    assert!(
+        found[0].2.contains("set aside in 1/aside/2026-11-23/14:"),
+        "{found:?}"
+    );
+    // that of the other server comes again
+    assert!(!found[1].2.contains("aside"), "{found:?}");
+    let found = site.verify();
+    assert_eq!(found.worst(), None, "{:?}", found.problems);
+    site.put(&[good]);
+    site.merge(LATER);
+    assert_eq!(gaps().len(), 1);
 }
 
 #[test]

@@ -478,6 +478,55 @@ fn an_author_who_asks_is_gone_and_stays_out() {
     }
 }
 
+/// Whether raw data is there or not, and also when something comes late: what was received of the seconds whose posts are all gone
+/// is no silence, at either server or at both.
+#[test]
+fn seconds_of_which_nothing_is_left_were_received_all_the_same() {
+    const HOUR: &str = "2026-11-23_14";
+    let all = two_servers("2026-11-23T13:56:00Z", 13);
+    let is_late = |s: &Segment| s.name.to_string().starts_with("2_sample_20261123T1407");
+    let (late, first): (Vec<_>, Vec<_>) = all.iter().cloned().partition(is_late);
+    let [from, to] = ["2026-11-23T14:02:10Z", "2026-11-23T14:05:10Z"].map(at);
+    for raw in [Raw::There, Raw::Half, Raw::Gone] {
+        let site = with_parquet(&first, raw);
+        let ids = site.text(HOUR, "IDs.txt.xz");
+        let is_then = |id: &&str| {
+            let id: u64 = id.parse().unwrap();
+            let at = (id >> 22) + 1_288_834_974_657;
+            (from.0..to.0).contains(&i64::try_from(at).unwrap())
+        };
+        let asked: Vec<&str> = ids.lines().filter(is_then).collect();
+        let before = site.manifest(HOUR);
+        told(
+            &redact_at(&site, &asked, "asked", &[], LATER)
+                .output()
+                .unwrap(),
+        );
+        let after = site.manifest(HOUR);
+        assert_eq!(after.history.revision, before.history.revision + 1);
+        assert_eq!(after.gaps, before.gaps, "{raw:?}");
+        let [covered, left] = [&before, &after].map(|of| of.coverage.union.covered);
+        assert_eq!(covered, left, "{raw:?}");
+        let emptied = after.coverage.union.emptied;
+        assert!(
+            (10..=asked.len() as u64).contains(&emptied),
+            "{raw:?}: {emptied}"
+        );
+        for covered in after.coverage.servers.values() {
+            assert!(0 < covered.emptied && covered.emptied <= emptied, "{raw:?}");
+        }
+        let found = site.verify();
+        assert_eq!(found.worst(), None, "{raw:?}: {:?}", found.problems);
+        site.put(&late);
+        site.merge("2026-11-23T23:00:00Z");
+        let latest = site.manifest(HOUR);
+        assert!(after.history.revision < latest.history.revision, "{raw:?}");
+        assert_eq!(latest.coverage.union.emptied, emptied, "{raw:?}");
+        let found = site.verify();
+        assert_eq!(found.worst(), None, "{raw:?}: {:?}", found.problems);
+    }
+}
+
 /// Whether a data file is that of an archive that never received the posts. If raw data is gone, `posts.parquet` also has
 /// how late the posts of each segment came, as it was found with them.
 fn is_same(never: &Site, site: &Site, (name, bytes): (&str, &[u8]), raw: Raw) -> bool {

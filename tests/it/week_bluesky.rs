@@ -1079,6 +1079,7 @@ fn found(
             has_rules: false,
             tells_when_seen: true,
             alike: None,
+            lost: &[],
         });
         found.push((begin, account));
     }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{conflicts::Examples, former::Facts, made::Made};
+use super::{conflicts::Examples, former::Facts, made::Made, taken_out::Lost};
 use crate::{
     cover::{
         account::Seconds,
@@ -84,6 +84,8 @@ pub struct Tally {
     pub duplicates: u64,
     /// Records that were deleted, or whose accounts are gone, and what is held back.
     pub deletions: ByWord,
+    /// The seconds of these, if they are posts.
+    pub lost: Lost,
     /// Posts that were received by all servers that have their part of the stream.
     pub seen_by_all: u64,
     /// For each part of the stream, and each second since 1970 with a post: what was posted in it. A post that came
@@ -139,13 +141,18 @@ pub fn dedupe<'a>(
             *tally.deletions.entry(why.word().to_owned()).or_default() += 1;
         }
         let is_held = why == Some(LeftOut::Held);
+        let is_post = made.source.stands_in(&placed.key, List::Ids);
+        let is_prompt = |copy: &Copy<'_>| records.placed(copy.record).is_prompt;
+        let is_belated = !group.iter().any(is_prompt);
+        if why.is_some() && is_post && !is_belated {
+            let seen_by = group.iter().flat_map(Copy::seen_by).copied();
+            tally.lost.post(seen_by, placed.at.second());
+        }
         if why.is_some() && !is_held {
             tally.count_deleted(group);
             continue;
         }
-        if !is_held && made.source.stands_in(&placed.key, List::Ids) {
-            let is_prompt = |copy: &Copy<'_>| records.placed(copy.record).is_prompt;
-            let is_belated = !group.iter().any(is_prompt);
+        if !is_held && is_post {
             tally.count(made.source, (placed, is_belated), group);
             tally.count_backfilled(placed, group, made.connections);
         } else {
@@ -322,6 +329,7 @@ impl Tally {
         self.unlisted += other.unlisted;
         self.duplicates += other.duplicates;
         self.seen_by_all += other.seen_by_all;
+        self.lost.add(other.lost);
         for (why, records) in other.deletions {
             *self.deletions.entry(why).or_default() += records;
         }

@@ -24,6 +24,7 @@ use crate::{
     merge::{known_lines::KnownLines, runs},
     period::{Hour, UtcMs},
     segment::{line, name::Leg},
+    source::{List, Placed},
     vault::{
         deleted::{Deleted, LeftOut},
         layout::{self, FileKind},
@@ -81,6 +82,29 @@ pub struct Former<'a> {
     pub hour: Hour,
     /// The servers of the new revision, ascending.
     pub servers: &'a [Leg],
+}
+
+/// Whether a row's post is to stay out; takes note of it if it is.
+fn stays_out(
+    placed: &Placed,
+    (redactions, deleted): (&Redactions, &Deleted<'_>),
+    facts: &Facts,
+    out: &mut Out,
+) -> bool {
+    let why = deleted.why(&placed.key);
+    if redactions.has(&placed.key) {
+        out.redacted.row(&facts.seen_by, facts.copies);
+    } else if let Some(why) = why.filter(|why| *why != LeftOut::Held) {
+        out.deleted.row(&facts.seen_by, facts.copies);
+        *out.whys.entry(why.word().to_owned()).or_default() += 1;
+    } else {
+        return false;
+    }
+    if placed.is_prompt && redactions.source.stands_in(&placed.key, List::Ids) {
+        let seen_by = facts.seen_by.iter().copied();
+        out.lost.post(seen_by, placed.at.second());
+    }
+    true
 }
 
 /// The facts of a row that was put down.
@@ -198,14 +222,8 @@ impl Former<'_> {
             };
             let line = line?.as_bytes();
             if !redactions.is_empty() || deleted.told().is_some() {
-                let key = redactions.source.place(line).ok()?.key;
-                if redactions.has(&key) {
-                    out.redacted.row(&facts.seen_by, facts.copies);
-                    continue;
-                }
-                if let Some(why) = deleted.why(&key).filter(|why| *why != LeftOut::Held) {
-                    out.deleted.row(&facts.seen_by, facts.copies);
-                    *out.whys.entry(why.word().to_owned()).or_default() += 1;
+                let placed = redactions.source.place(line).ok()?;
+                if stays_out(&placed, (redactions, deleted), &facts, out) {
                     continue;
                 }
             }

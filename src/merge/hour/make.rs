@@ -132,13 +132,13 @@ impl HourContext<'_> {
             lags_ms,
             rules,
             collections,
-        } = timelines::told(self.source(), &all, &due, &servers);
+        } = self.timelines(&all, &due, &servers)?;
         let connections: Vec<Vec<Connection>> = timelines
             .iter()
             .map(|timeline| timeline.connections.clone())
             .collect();
-        let mut segments = self.segments(&due, &servers, &lags_ms)?;
         let mut out = Out::default();
+        let mut segments = self.segments(&due, &servers, &lags_ms, &mut out)?;
         if let Some(manifest) = &due.former {
             let path = self.former_path(due.hour);
             let lists = (self.indexes.redactions, self.deleted);
@@ -183,6 +183,17 @@ impl HourContext<'_> {
         Ok(manifest)
     }
 
+    fn timelines(
+        &self,
+        all: &Remembered,
+        due: &Due,
+        servers: &[Leg],
+    ) -> Result<HourTimelines, HourError> {
+        let intervals = self.zone.intervals(due.hour);
+        let aside = timelines::set_aside(&self.indexes, due, &intervals)?;
+        Ok(timelines::told(self.source(), (all, &aside), due, servers))
+    }
+
     /// Where the rows of a former revision are put down.
     fn former_path(&self, hour: Hour) -> PathBuf {
         self.scratch.join(hour.to_string()).join("former.jsonl")
@@ -194,12 +205,16 @@ impl HourContext<'_> {
         due: &Due,
         servers: &[Leg],
         lags_ms: &BTreeMap<(Leg, RunId), i64>,
+        out: &mut Out,
     ) -> Result<Vec<Segment>, HourError> {
         let mut segments = Vec::new();
         for input in due.fresh(|inputs| &inputs.segments) {
             let path = input.name.paths(self.indexes.spool).segment;
             let Index {
-                segment, mut runs, ..
+                segment,
+                mut runs,
+                lost,
+                ..
             } = self.indexes.get(&input.name)?;
             if segment.sha256 != input.sha256 {
                 return Err(HourError::Changed(path));
@@ -215,12 +230,17 @@ impl HourContext<'_> {
             let run = (input.name.leg(), input.name.run);
             runs.retain(|run| belongs(&run.key));
             runs.shrink_to_fit();
+            let server = servers.iter().position(|leg| input.name.is_of(leg));
+            let server = server.unwrap_or(0);
+            for (minute, seconds) in lost.iter().filter(|(minute, _)| hour(minute) == due.hour) {
+                for second in seconds {
+                    let second = minute.begin().second() + i64::from(*second);
+                    out.lost.post([server], second);
+                }
+            }
             segments.push(Segment {
                 path,
-                server: servers
-                    .iter()
-                    .position(|leg| input.name.is_of(leg))
-                    .unwrap_or(0),
+                server,
                 lag_ms: lags_ms.get(&run).copied().unwrap_or(0),
                 is_former: false,
                 runs,

@@ -88,6 +88,7 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
     let intervals = sums.zone.intervals(sums.hour);
     let tally = &sums.tally;
     let (mut rules, mut collections) = (rules(&sums, &intervals), collections(&sums, &intervals));
+    let lost = lost(&sums, &intervals);
     let alike = alike_of(&sums, &intervals, (rules.as_ref(), collections.as_ref()));
     let account = account(&Given {
         intervals: &intervals,
@@ -99,6 +100,7 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         has_rules: sums.rules.is_some(),
         tells_when_seen: sums.tells_when_seen,
         alike: alike.as_deref(),
+        lost: &lost,
     });
     let covered: Vec<&Covered> = account.servers.iter().collect();
     if let Some(rules) = &mut rules {
@@ -159,6 +161,22 @@ fn rules(sums: &Sums<'_>, intervals: &[Interval]) -> Option<InForce> {
 fn collections(sums: &Sums<'_>, intervals: &[Interval]) -> Option<AskedFor> {
     let servers: Vec<(&Leg, &Lists)> = sums.servers.iter().zip(sums.collections?).collect();
     Some(collections::of_servers(intervals, &servers))
+}
+
+/// The seconds of each server of which posts were taken out: now, and of the former revision if its rows stand for the
+/// raw data.
+fn lost(sums: &Sums<'_>, intervals: &[Interval]) -> Vec<BTreeSet<i64>> {
+    let mut lost = sums.tally.lost.clone();
+    lost.add(sums.out.lost.clone());
+    let mut lost = lost.of_servers(sums.servers.len());
+    let all: Vec<i64> = seconds::all(intervals).collect();
+    for (server, lost) in sums.servers.iter().zip(&mut lost) {
+        let before = sums.former.and_then(|f| f.coverage.servers.get(server));
+        let before = before.and_then(|before| before.emptied_bits(all.len()));
+        let before = all.iter().zip(before.into_iter().flatten());
+        lost.extend(before.filter(|(_, is)| *is).map(|(second, _)| second));
+    }
+    lost
 }
 
 /// In which seconds two servers were sent the same.

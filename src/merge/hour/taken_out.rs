@@ -5,7 +5,7 @@
 //! each of them once, and by several, the row does not say whose the further copies were: they are
 //! shared out so that each server's books balance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::vault::manifest::ByWord;
 
@@ -29,6 +29,35 @@ pub struct Out {
     pub deleted: TakenOut,
     /// Of that, records by why they are.
     pub whys: ByWord,
+    /// The seconds of the posts that each server (by its number) had received.
+    pub lost: Lost,
+}
+
+/// For each server, by its number: the seconds of posts that it has received and that are not listed, because they were
+/// taken out or are held back. So much is known of them: that something came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lost(BTreeMap<usize, BTreeSet<i64>>);
+
+impl Lost {
+    /// One more post.
+    pub fn post(&mut self, servers: impl IntoIterator<Item = usize>, second: i64) {
+        for server in servers {
+            self.0.entry(server).or_default().insert(second);
+        }
+    }
+
+    /// Adds others.
+    pub fn add(&mut self, other: Self) {
+        for (server, seconds) in other.0 {
+            self.0.entry(server).or_default().extend(seconds);
+        }
+    }
+
+    /// For each of so many servers.
+    pub fn of_servers(mut self, servers: usize) -> Vec<BTreeSet<i64>> {
+        let of_server = |server: usize| self.0.remove(&server).unwrap_or_default();
+        (0..servers).map(of_server).collect()
+    }
 }
 
 /// What the former revision has of a server, and what is here of it.

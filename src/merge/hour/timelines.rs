@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
 };
 
 use super::{due::Due, remembered::Remembered, uncommitted::HourError};
@@ -14,7 +15,9 @@ use crate::{
         rules::Answers,
     },
     merge::index::Indexes,
+    period::{Interval, Minute},
     segment::{
+        aside,
         event::{Event, What},
         name::{Leg, RunId, SegmentName},
         seal::Digester,
@@ -28,6 +31,9 @@ use crate::{
 /// No record that matters here is longer: one with a thousand rules has some megabytes. Error frames may be, and are
 /// passed over.
 const RECORD_BYTES_MAX: u64 = 16 << 20;
+
+/// What lies aside, and where.
+pub type Aside = BTreeMap<SegmentName, String>;
 
 /// What the events files tell.
 pub struct HourTimelines {
@@ -59,8 +65,41 @@ pub fn read_all(indexes: &Indexes<'_>, due: &Due) -> Result<Remembered, HourErro
     })
 }
 
+/// What came of the primary in an hour, or just before or after it, and lies aside; and where that is below the spool.
+/// (Another server's comes again: its acknowledgement was withdrawn.)
+pub fn set_aside(
+    indexes: &Indexes<'_>,
+    due: &Due,
+    intervals: &[Interval],
+) -> Result<Aside, HourError> {
+    let Some(server) = &due.primary else {
+        return Ok(Aside::new());
+    };
+    let hours = intervals.iter().flat_map(|interval| {
+        let near = interval.begin.minute().0 - 60..=interval.end.minute().0 + 60;
+        near.step_by(60).map(Minute)
+    });
+    let folders: BTreeSet<PathBuf> = hours
+        .map(|minute| Path::new(&minute.day_folder()).join(minute.hour_folder()))
+        .collect();
+    let mut found = Aside::new();
+    for folder in &folders {
+        let of_hour = aside::segments_of(indexes.disk, indexes.spool, server, folder);
+        let of_hour = of_hour
+            .at(&indexes.spool.join(server.as_str()))?
+            .into_iter();
+        found.extend(of_hour.map(|(name, folder)| (name, folder.display().to_string())));
+    }
+    Ok(found)
+}
+
 /// The timelines of the servers, from all events files of the hour. In an hour outside the span, nothing ran.
-pub fn told(source: &dyn Source, all: &Remembered, due: &Due, servers: &[Leg]) -> HourTimelines {
+pub fn told(
+    source: &dyn Source,
+    (all, aside): (&Remembered, &Aside),
+    due: &Due,
+    servers: &[Leg],
+) -> HourTimelines {
     let mut told = HourTimelines {
         timelines: Vec::new(),
         lags_ms: BTreeMap::new(),
@@ -69,7 +108,7 @@ pub fn told(source: &dyn Source, all: &Remembered, due: &Due, servers: &[Leg]) -
     };
     for server in servers {
         let (timeline, rules, lists) = if due.is_in_span {
-            timeline(source, all, due, server, &mut told.lags_ms)
+            timeline(source, (all, aside), due, server, &mut told.lags_ms)
         } else {
             (
                 Timeline::not_running(),
@@ -86,7 +125,7 @@ pub fn told(source: &dyn Source, all: &Remembered, due: &Due, servers: &[Leg]) -
 
 fn timeline(
     source: &dyn Source,
-    all: &Remembered,
+    (all, aside): (&Remembered, &Aside),
     due: &Due,
     server: &Leg,
     lags_ms: &mut BTreeMap<(Leg, RunId), i64>,
@@ -104,7 +143,17 @@ fn timeline(
     let rules = Answers::of(&files);
     let is_whole = due.has_all_of(server);
     let lists = Lists::of(&files);
-    (Timeline::of(&files, is_whole), rules, lists)
+    let aside = aside.iter().filter(|(name, _)| name.is_of(server));
+    let aside = aside.map(|(name, place)| {
+        let late_ms = lags_ms.get(&(server.clone(), name.run)).copied();
+        let begin = name.minute.begin().plus_ms(-late_ms.unwrap_or(0));
+        let end = begin.plus_ms(60_000);
+        (Interval { begin, end }, place.clone())
+    });
+    let mut aside: Vec<(Interval, String)> = aside.collect();
+    aside.sort_by_key(|(time, _)| time.begin);
+    let timeline = Timeline::of(&files, is_whole).with_aside(&aside);
+    (timeline, rules, lists)
 }
 
 /// Reads an events file again, and checks that it is what was indexed.

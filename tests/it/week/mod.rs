@@ -927,6 +927,7 @@ fn accounts(
             has_rules: false,
             tells_when_seen: false,
             alike: None,
+            lost: &[],
         });
         found.push((begin, account));
     }

@@ -202,6 +202,7 @@ impl Lived {
             has_rules,
             tells_when_seen: false,
             alike: None,
+            lost: &[],
         })
     }
 }
