@@ -1190,8 +1190,8 @@ mod tests {
             segments: segments.to_vec(),
             events: Vec::new(),
         };
-        assert_eq!(is_due(&of(&[0]), false, &when), Some(true));
-        assert_eq!(is_due(&of(&[]), false, &when), None);
+        assert_eq!(is_due(&of(&[0]), &stock, false, &when), Some(true));
+        assert_eq!(is_due(&of(&[]), &stock, false, &when), None);
     }
 
     /// Servers that are configured, without partitions.
