@@ -379,7 +379,7 @@ fn an_author_who_asks_before_an_hour_is_merged_is_gone_from_its_segments() {
     told(&redact.output().unwrap());
     site.merge("2026-11-23T14:32:00Z");
     assert_eq!(mentions(&site.root, &author), [""; 0].map(PathBuf::from));
-    assert_eq!(site.merge(LATER).len(), 1);
+    assert!(!site.merge(LATER).is_empty());
     assert_eq!(mentions(&site.root, &author), [""; 0].map(PathBuf::from));
     let found = site.verify();
     assert_eq!(found.worst(), None, "{:?}", found.problems);
