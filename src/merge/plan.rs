@@ -295,6 +295,17 @@ pub fn candidates(
     }
     // daylight saving time skips an hour in spring: it has no time and does not exist
     hours.retain(|hour, segments| !segments.is_empty() || !when.zone.intervals(*hour).is_empty());
+    // nothing was merged of an hour outside the span that lost all its lines before, and nothing will be: it is none
+    let has_lines = |hour: &Hour, number: &usize| {
+        let segment = spooled.get(*number);
+        segment.is_some_and(|of| of.hours.get(hour) != Some(&0))
+    };
+    hours.retain(|hour, segments| {
+        segments.is_empty()
+            || committed.contains(hour)
+            || is_in_span(*hour, when)
+            || segments.iter().any(|number| has_lines(hour, number))
+    });
     let candidate = |(hour, segments): (Hour, Vec<usize>)| Candidate {
         hour,
         events: events.of_hour(hour, &segments, when),
@@ -689,7 +700,7 @@ pub fn decide(
         events: names(true),
     };
     if former.is_none() {
-        return match is_due(candidate, spooled, asked, when) {
+        return match is_due(candidate, asked, when) {
             Some(true) => merge(),
             Some(false) => Decision::Wait,
             None => Decision::Nothing,
@@ -740,16 +751,9 @@ pub fn decide(
 }
 
 /// Whether an hour that was never committed is due; `None` if there is nothing to commit.
-fn is_due(
-    candidate: &Candidate,
-    spooled: &[SpoolSegment],
-    asked: bool,
-    when: &When<'_>,
-) -> Option<bool> {
+fn is_due(candidate: &Candidate, asked: bool, when: &When<'_>) -> Option<bool> {
     if !is_in_span(candidate.hour, when) {
-        let mut segments = candidate.segments.iter().filter_map(|n| spooled.get(*n));
-        let has_lines = |of: &SpoolSegment| of.hours.get(&candidate.hour) != Some(&0);
-        return segments.any(has_lines).then_some(true);
+        return (!candidate.segments.is_empty()).then_some(true);
     }
     let intervals = when.zone.intervals(candidate.hour);
     let end = intervals
@@ -1190,8 +1194,8 @@ mod tests {
             segments: segments.to_vec(),
             events: Vec::new(),
         };
-        assert_eq!(is_due(&of(&[0]), &stock, false, &when), Some(true));
-        assert_eq!(is_due(&of(&[]), &stock, false, &when), None);
+        assert_eq!(is_due(&of(&[0]), false, &when), Some(true));
+        assert_eq!(is_due(&of(&[]), false, &when), None);
     }
 
     /// Servers that are configured, without partitions.
@@ -1385,7 +1389,7 @@ mod tests {
                 primary: None,
                 servers: &[],
             };
-            is_due(&candidate, &[], false, &when)
+            is_due(&candidate, false, &when)
         };
         assert_eq!(due(intervals[0].end.plus_ms(SETTLE_MS)), Some(false));
         assert_eq!(due(intervals[1].end.plus_ms(SETTLE_MS - 1)), Some(false));

@@ -11,8 +11,6 @@
 //! lacks: `vault.json`, and all files that are never published. In such a copy, what is there is checked, and what is
 //! mentioned but missing is named: missing files are incomplete, contradictions are wrong.
 
-use crate::world::disk::Disk;
-
 /// What an hour's connections brought.
 mod backfills;
 /// A day that is being checked.
@@ -53,7 +51,7 @@ pub mod witness;
 
 /// What the hours of a survey come to, together with everything that they have in common.
 pub fn together(
-    disk: &dyn Disk,
+    disk: &dyn crate::world::disk::Disk,
     survey: &survey::Survey,
     hours: Vec<hour::HourFound>,
 ) -> found::Found {
