@@ -687,6 +687,25 @@ mod tests {
         }
     }
 
+    /// What could not be fetched is asked for again, whatever was announced and fetched after it.
+    #[test]
+    fn a_later_arrival_does_not_hide_one_that_could_not_be_fetched() {
+        let place = Setting::new();
+        let now = UtcMs(1_800_000_000_000);
+        // what was announced is asked for one by one from now on
+        assert_eq!(place.run(1, now), (0, 0));
+        place.put(&minute(0), 0, (b"2\n", b"1\n"));
+        place.announce(0, &minute(0));
+        place.put(&minute(1), 0, (b"1\n", b"1\n"));
+        place.announce(1, &minute(1));
+        assert_eq!(place.run(1, now), (1, 1));
+        for key in segments::keys(&minute(0), 0).unwrap() {
+            place.with_store(|store| store.delete(&key).unwrap());
+        }
+        place.put(&minute(0), 0, (b"1\n", b"1\n"));
+        assert_eq!(place.run(1, now.plus_ms(60_000)), (1, 0));
+    }
+
     #[test]
     fn of_what_is_wanted_all_that_is_not_here_is_brought() {
         let place = Setting::new();
