@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     evidence::EventsFile,
     seconds::{self, Covered},
+    throughout,
 };
 use crate::{
     period::{Interval, UtcMs},
@@ -25,28 +26,15 @@ use crate::{
 /// For this long before and after all that is known of a server, its list is assumed to be the same.
 const NEAR_MS: i64 = 60_000;
 
-/// A stretch of seconds with the same lists.
+/// What was asked for in each second of a stretch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stretch {
-    /// Its first second.
-    pub begin: UtcMs,
-    /// The first second after it.
-    pub end: UtcMs,
-    /// The places of the lists that were asked for in all of each second, ascending; of none, that is known.
+pub struct Places {
+    /// The places of the lists that were asked for in all of the second, ascending; of none, that is known.
     pub lists: Vec<usize>,
 }
 
-impl Stretch {
-    /// Its length in seconds.
-    pub fn seconds(&self) -> u64 {
-        u64::try_from(self.end.second() - self.begin.second()).unwrap_or(0)
-    }
-
-    /// Whether the next one continues it: then the two are one.
-    pub fn goes_on(&self, next: &Self) -> bool {
-        self.end == next.begin && self.lists == next.lists
-    }
-}
+/// A stretch of seconds with the same lists.
+pub type Stretch = throughout::Stretch<Places>;
 
 /// What was asked for in an hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,9 +145,15 @@ pub fn of_servers(intervals: &[Interval], servers: &[(&Leg, &Lists)]) -> AskedFo
     let lists: BTreeSet<&Collections> = asked.iter().flatten().flatten().copied().collect();
     let lists: Vec<&Collections> = lists.into_iter().collect();
     let place = |list: &&Collections| lists.binary_search(list).ok();
-    let places = |of: &BTreeSet<&Collections>| Some(of.iter().filter_map(place).collect());
+    let places = |of: &BTreeSet<&Collections>| {
+        let lists = of.iter().filter_map(place).collect();
+        Some(Places { lists })
+    };
     let of_server = |((leg, _), asked): (&(&Leg, &Lists), &Vec<BTreeSet<&Collections>>)| {
-        ((*leg).clone(), stretches(&all, asked.iter().map(places)))
+        (
+            (*leg).clone(),
+            throughout::of_seconds(&all, asked.iter().map(places)),
+        )
     };
     AskedFor {
         servers: servers.iter().zip(&asked).map(of_server).collect(),
@@ -171,73 +165,26 @@ pub fn of_servers(intervals: &[Interval], servers: &[(&Leg, &Lists)]) -> AskedFo
 impl AskedFor {
     /// The union of what servers have, with the lists of each.
     pub fn union(&self, intervals: &[Interval], servers: &[&Covered]) -> Vec<Stretch> {
-        let all: Vec<i64> = seconds::all(intervals).collect();
-        let servers = servers.iter().zip(self.servers.values());
-        let servers: Vec<(Vec<bool>, Vec<&[usize]>)> = servers
-            .map(|(covered, stretches)| {
-                let bits = covered.bits(all.len());
-                let bits = bits.map(|(covered, _)| covered).unwrap_or_default();
-                (bits, expand(stretches, &all))
-            })
-            .collect();
-        let lists = (0..all.len()).map(|place| {
-            let having = servers
-                .iter()
-                .filter(|(bits, _)| bits.get(place) == Some(&true));
-            let asked: Vec<&[usize]> = having
-                .filter_map(|(_, lists)| lists.get(place).copied())
-                .collect();
-            let lists: BTreeSet<usize> = asked.iter().copied().flatten().copied().collect();
-            (!asked.is_empty()).then(|| lists.into_iter().collect())
-        });
-        stretches(&all, lists)
+        let servers = servers.iter().copied().zip(self.servers.values());
+        throughout::union(intervals, servers, |having| {
+            let lists = having.iter().flatten().flat_map(|of| &of.lists);
+            let lists: BTreeSet<usize> = lists.copied().collect();
+            Places {
+                lists: lists.into_iter().collect(),
+            }
+        })
     }
 
     /// For each second of a server: the one list that it asked for, if it is known and no other one.
     pub fn one_by_one<'a>(&'a self, leg: &Leg, all: &[i64]) -> Vec<Option<&'a Collections>> {
         let stretches = self.servers.get(leg).map_or(&[][..], Vec::as_slice);
-        let one = |lists: &[usize]| match lists {
-            [place] => self.lists.get(*place),
+        let one = |places: Option<&Places>| match places?.lists[..] {
+            [place] => self.lists.get(place),
             _ => None,
         };
-        expand(stretches, all).into_iter().map(one).collect()
+        let places = throughout::at_each(stretches, all).into_iter();
+        places.map(one).collect()
     }
-}
-
-/// What stretches say of each second.
-fn expand<'a>(stretches: &'a [Stretch], all: &[i64]) -> Vec<&'a [usize]> {
-    let mut rest = stretches.iter().peekable();
-    let lists = |second: &i64| {
-        let at = UtcMs(second * 1_000);
-        while rest.next_if(|stretch| stretch.end <= at).is_some() {}
-        let stretch = rest.peek().filter(|stretch| stretch.begin <= at);
-        stretch.map_or(&[][..], |stretch| &stretch.lists)
-    };
-    all.iter().map(lists).collect()
-}
-
-/// The stretches of some of these seconds.
-fn stretches(all: &[i64], lists: impl Iterator<Item = Option<Vec<usize>>>) -> Vec<Stretch> {
-    let of_second = |(second, lists): (&i64, Option<Vec<usize>>)| {
-        Some(Stretch {
-            begin: UtcMs(second * 1_000),
-            end: UtcMs((second + 1) * 1_000),
-            lists: lists?,
-        })
-    };
-    joined(all.iter().zip(lists).filter_map(of_second))
-}
-
-/// Stretches that go on in the next one are one.
-pub fn joined(all: impl Iterator<Item = Stretch>) -> Vec<Stretch> {
-    let mut joined: Vec<Stretch> = Vec::new();
-    for stretch in all {
-        match joined.last_mut() {
-            Some(last) if last.goes_on(&stretch) => last.end = stretch.end,
-            _ => joined.push(stretch),
-        }
-    }
-    joined
 }
 
 #[cfg(test)]
@@ -320,7 +267,11 @@ mod tests {
     fn told(lists: &[Collections], stretches: &[Stretch]) -> Vec<String> {
         let one = |stretch: &Stretch| {
             let second = |at: UtcMs| at.second() - HOUR.begin.second();
-            let names = stretch.lists.iter().map(|place| lists[*place].words());
+            let names = stretch
+                .holds
+                .lists
+                .iter()
+                .map(|place| lists[*place].words());
             let names: Vec<String> = names.collect();
             let names = names.join(" + ");
             format!("{}-{} {names}", second(stretch.begin), second(stretch.end))

@@ -41,6 +41,8 @@ pub mod run_causes;
 pub mod seconds;
 /// Which silences are surprising, with the posts that straggle in.
 pub mod stretch;
+/// Stretches of seconds throughout which the same holds.
+pub mod throughout;
 /// Why a leg does not have a second.
 mod why;
 /// The milliseconds that the sample is taken from.

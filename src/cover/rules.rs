@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     evidence::EventsFile,
     seconds::{self, Covered},
+    throughout,
 };
 use crate::{
     period::{Interval, UtcMs},
@@ -50,13 +51,9 @@ impl RulesState {
     ];
 }
 
-/// A stretch of seconds with the same rules.
+/// The rules of each second of a stretch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stretch {
-    /// Its first second.
-    pub begin: UtcMs,
-    /// The first second after it.
-    pub end: UtcMs,
+pub struct OfSecond {
     /// What is known of them.
     pub state: RulesState,
     /// Their hashes: one, or where servers differ, several; those that are known.
@@ -64,17 +61,8 @@ pub struct Stretch {
     pub rules: Vec<Sha256>,
 }
 
-impl Stretch {
-    /// Its length in seconds.
-    pub fn seconds(&self) -> u64 {
-        u64::try_from(self.end.second() - self.begin.second()).unwrap_or(0)
-    }
-
-    /// Whether the next one continues it: then the two are one.
-    pub fn goes_on(&self, next: &Self) -> bool {
-        self.end == next.begin && self.state == next.state && self.rules == next.rules
-    }
-}
+/// A stretch of seconds with the same rules.
+pub type Stretch = throughout::Stretch<OfSecond>;
 
 /// The rules of an hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,22 +80,25 @@ impl InForce {
     /// The hashes of the lists that were in force in some second of a server.
     pub fn named(&self) -> BTreeSet<Sha256> {
         let stretches = self.servers.values().flatten();
-        let hashes = stretches.flat_map(|stretch| &stretch.rules);
+        let hashes = stretches.flat_map(|stretch| &stretch.holds.rules);
         hashes.copied().collect()
     }
 
     /// For each second of a server: the hash of the rules that were in force, if it is known.
     pub fn one_by_one(&self, leg: &Leg, all: &[i64]) -> Vec<Option<Sha256>> {
         let stretches = self.servers.get(leg).map_or(&[][..], Vec::as_slice);
-        let known = expand(stretches, all).into_iter();
-        known.map(|known| known.map(|(hash, _)| hash)).collect()
+        let told = throughout::at_each(stretches, all).into_iter();
+        let hash = |told| known(told).map(|(hash, _)| hash);
+        told.map(hash).collect()
     }
 
     /// The union of what the servers have, in their order, with the rules of each.
     pub fn union(&self, intervals: &[Interval], servers: &[&Covered]) -> Vec<Stretch> {
-        let stretches = self.servers.values().map(Vec::as_slice);
-        let servers = servers.iter().copied().zip(stretches);
-        union(intervals, &servers.collect::<Vec<_>>())
+        let servers = servers.iter().copied().zip(self.servers.values());
+        throughout::union(intervals, servers, |having| {
+            let known: Vec<Known> = having.iter().copied().map(known).collect();
+            together(&known)
+        })
     }
 }
 
@@ -170,36 +161,14 @@ pub fn of_servers(intervals: &[Interval], servers: &[(&Leg, &Answers)]) -> InFor
         told.extend(here.map(|told| told.sha256));
         let known = of_seconds(&answers.told, &all);
         lists.extend(answers.lists.clone());
-        let states = known.iter().map(|known| Some(state_of(known)));
-        found
-            .servers
-            .insert((*leg).clone(), stretches(&all, states));
+        let told = known.iter().map(|known| Some(of_second(known)));
+        let stretches = throughout::of_seconds(&all, told);
+        found.servers.insert((*leg).clone(), stretches);
     }
     let named = found.named();
     lists.retain(|hash, _| named.contains(hash) || told.contains(hash));
     found.lists = lists;
     found
-}
-
-/// The union of what servers have, with the rules of each.
-fn union(intervals: &[Interval], servers: &[(&Covered, &[Stretch])]) -> Vec<Stretch> {
-    let all: Vec<i64> = seconds::all(intervals).collect();
-    let servers: Vec<(Vec<bool>, Vec<Known>)> = servers
-        .iter()
-        .map(|(covered, stretches)| {
-            let bits = covered.bits(all.len());
-            let bits = bits.map(|(covered, _)| covered).unwrap_or_default();
-            (bits, expand(stretches, &all))
-        })
-        .collect();
-    let states = (0..all.len()).map(|place| {
-        let having = servers
-            .iter()
-            .filter(|(bits, _)| bits.get(place) == Some(&true));
-        let known: Vec<&Known> = having.filter_map(|(_, known)| known.get(place)).collect();
-        (!known.is_empty()).then(|| together(&known))
-    });
-    stretches(&all, states)
 }
 
 /// What one server's answers say of each second.
@@ -237,25 +206,33 @@ fn of_seconds(told: &[KnownRules], all: &[i64]) -> Vec<Known> {
         .collect()
 }
 
-fn state_of(known: &Known) -> (RulesState, Vec<Sha256>) {
-    match known {
+/// What is said of a second of which this is known.
+fn of_second(known: &Known) -> OfSecond {
+    let (state, rules) = match known {
         None => (RulesState::Unknown, Vec::new()),
         Some((hash, true)) => (RulesState::AsConfigured, vec![*hash]),
         Some((hash, false)) => (RulesState::NotConfigured, vec![*hash]),
+    };
+    OfSecond { state, rules }
+}
+
+/// What is known of a second of one server of which this is said.
+fn known(told: Option<&OfSecond>) -> Known {
+    let told = told?;
+    let hash = *told.rules.first()?;
+    match told.state {
+        RulesState::AsConfigured => Some((hash, true)),
+        RulesState::NotConfigured => Some((hash, false)),
+        RulesState::Differ | RulesState::Unknown => None,
     }
 }
 
-/// The state of a second that these servers have.
-fn together(servers: &[&Known]) -> (RulesState, Vec<Sha256>) {
-    let hashes: BTreeSet<Sha256> = servers
-        .iter()
-        .copied()
-        .flatten()
-        .map(|(hash, _)| *hash)
-        .collect();
+/// What is said of a second that these servers have.
+fn together(servers: &[Known]) -> OfSecond {
+    let hashes: BTreeSet<Sha256> = servers.iter().flatten().map(|(hash, _)| *hash).collect();
     let rules: Vec<Sha256> = hashes.into_iter().collect();
-    let is_configured = servers.iter().copied().flatten().all(|(_, is)| *is);
-    let state = if servers.iter().any(|known| known.is_none()) {
+    let is_configured = servers.iter().flatten().all(|(_, is)| *is);
+    let state = if servers.iter().any(Option::is_none) {
         RulesState::Unknown
     } else if 1 < rules.len() {
         RulesState::Differ
@@ -264,53 +241,7 @@ fn together(servers: &[&Known]) -> (RulesState, Vec<Sha256>) {
     } else {
         RulesState::NotConfigured
     };
-    (state, rules)
-}
-
-/// What stretches of one server say of each second.
-fn expand(stretches: &[Stretch], all: &[i64]) -> Vec<Known> {
-    let mut rest = stretches.iter().peekable();
-    let known = |second: &i64| {
-        let at = UtcMs(second * 1_000);
-        while rest.next_if(|stretch| stretch.end <= at).is_some() {}
-        let stretch = rest.peek().filter(|stretch| stretch.begin <= at)?;
-        let hash = *stretch.rules.first()?;
-        match stretch.state {
-            RulesState::AsConfigured => Some((hash, true)),
-            RulesState::NotConfigured => Some((hash, false)),
-            RulesState::Differ | RulesState::Unknown => None,
-        }
-    };
-    all.iter().map(known).collect()
-}
-
-/// The stretches of some of these seconds.
-fn stretches(
-    all: &[i64],
-    states: impl Iterator<Item = Option<(RulesState, Vec<Sha256>)>>,
-) -> Vec<Stretch> {
-    let of_second = |(second, state): (&i64, Option<(RulesState, Vec<Sha256>)>)| {
-        let (state, rules) = state?;
-        Some(Stretch {
-            begin: UtcMs(second * 1_000),
-            end: UtcMs((second + 1) * 1_000),
-            state,
-            rules,
-        })
-    };
-    joined(all.iter().zip(states).filter_map(of_second))
-}
-
-/// Stretches that go on in the next one are one.
-pub fn joined(all: impl Iterator<Item = Stretch>) -> Vec<Stretch> {
-    let mut joined: Vec<Stretch> = Vec::new();
-    for stretch in all {
-        match joined.last_mut() {
-            Some(last) if last.goes_on(&stretch) => last.end = stretch.end,
-            _ => joined.push(stretch),
-        }
-    }
-    joined
+    OfSecond { state, rules }
 }
 
 /// Whether every list has the hash that it stands under.
@@ -366,8 +297,8 @@ mod tests {
         let one = |stretch: &Stretch| {
             let second = |at: UtcMs| at.second() - HOUR.begin.second();
             let letter = |hash: &Sha256| char::from(hash.begin().to_be_bytes()[0]);
-            let letters: String = stretch.rules.iter().map(letter).collect();
-            let letters = match stretch.state {
+            let letters: String = stretch.holds.rules.iter().map(letter).collect();
+            let letters = match stretch.holds.state {
                 RulesState::AsConfigured => letters.to_uppercase(),
                 RulesState::Unknown => "?".to_owned(),
                 RulesState::NotConfigured | RulesState::Differ => letters,
@@ -385,7 +316,7 @@ mod tests {
     fn check(of: &[(i64, char)], expected: &[&str]) {
         let all: Vec<i64> = seconds::all(&[HOUR]).collect();
         let known = of_seconds(&answers(of).told, &all);
-        let found = stretches(&all, known.iter().map(|known| Some(state_of(known))));
+        let found = throughout::of_seconds(&all, known.iter().map(|known| Some(of_second(known))));
         assert_eq!(told(&found), expected, "{of:?}");
     }
 
@@ -450,7 +381,7 @@ mod tests {
         }
         let all: Vec<i64> = seconds::all(&[HOUR]).take(200).collect();
         let known = of_seconds(&answers.told, &all);
-        let found = stretches(&all, known.iter().map(|known| Some(state_of(known))));
+        let found = throughout::of_seconds(&all, known.iter().map(|known| Some(of_second(known))));
         assert_eq!(told(&found), ["0-100 A", "100-101 ?", "101-200 A"]);
     }
 }

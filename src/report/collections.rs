@@ -3,9 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{statement::Statement, told_gaps::second};
+use super::{
+    rules::{STRETCHES_MAX, further},
+    statement::Statement,
+    told_gaps::second,
+};
 use crate::{
-    cover::collections::{self, Stretch},
+    cover::{
+        collections::{Places, Stretch},
+        throughout,
+    },
     segment::{collections::Collections, name::Leg},
     text::{plural, table, thousands, wrapped},
 };
@@ -15,9 +22,6 @@ pub(super) const HEAD: &str = "Requested collections";
 
 /// Columns of a line.
 const WIDTH: usize = 100;
-
-/// Stretches that are told one by one; the manifests have all.
-const STRETCHES_MAX: usize = 100;
 
 /// Collections that the beginning of the certificate names.
 const NAMES_MAX: usize = 3;
@@ -40,11 +44,18 @@ impl<'a> Requested<'a> {
         let lists: BTreeSet<&Collections> = hours.iter().flat_map(|hour| &hour.lists).collect();
         let lists: Vec<&Collections> = lists.into_iter().collect();
         let of_day = |of_hour: &'a [Collections], stretch: &Stretch| {
-            let named = stretch.lists.iter().filter_map(|place| of_hour.get(*place));
+            let named = stretch
+                .holds
+                .lists
+                .iter()
+                .filter_map(|place| of_hour.get(*place));
             let places = named.filter_map(|list| lists.binary_search(&list).ok());
             Stretch {
-                lists: places.collect(),
-                ..*stretch
+                begin: stretch.begin,
+                end: stretch.end,
+                holds: Places {
+                    lists: places.collect(),
+                },
             }
         };
         let mut servers: BTreeMap<&Leg, Vec<Stretch>> = BTreeMap::new();
@@ -58,7 +69,7 @@ impl<'a> Requested<'a> {
             }
         }
         // those that go on over the hour are one
-        let joined = |all: Vec<Stretch>| collections::joined(all.into_iter());
+        let joined = |all: Vec<Stretch>| throughout::joined(all.into_iter());
         Some(Self {
             servers: servers
                 .into_iter()
@@ -76,7 +87,7 @@ impl<'a> Requested<'a> {
 
     /// The list that was requested in all of them, if it is one.
     fn one(&self) -> Option<&'a Collections> {
-        let is_one = |stretch: &Stretch| stretch.lists == [0];
+        let is_one = |stretch: &Stretch| stretch.holds.lists == [0];
         match self.lists[..] {
             [list] if self.union.iter().all(is_one) => Some(list),
             _ => None,
@@ -88,6 +99,7 @@ impl<'a> Requested<'a> {
         let names: BTreeSet<&str> = self.lists.iter().flat_map(|list| list.names()).collect();
         let has = |stretch: &&Stretch, name: &str| {
             let mut lists = stretch
+                .holds
                 .lists
                 .iter()
                 .filter_map(|place| self.lists.get(*place));
@@ -181,7 +193,11 @@ fn rows(requested: &Requested<'_>) -> String {
     let all = servers.flat_map(|(leg, all)| all.iter().map(move |stretch| (leg, stretch)));
     let all: Vec<_> = all.collect();
     for (leg, stretch) in all.iter().take(STRETCHES_MAX) {
-        let lists = stretch.lists.iter().map(|place| (place + 1).to_string());
+        let lists = stretch
+            .holds
+            .lists
+            .iter()
+            .map(|place| (place + 1).to_string());
         let lists: Vec<String> = lists.collect();
         rows.push(vec![
             leg.to_string(),
@@ -195,14 +211,7 @@ fn rows(requested: &Requested<'_>) -> String {
             },
         ]);
     }
-    let more = match all.len().saturating_sub(STRETCHES_MAX) as u64 {
-        0 => String::new(),
-        beyond => format!(
-            "… and {}, in the manifests\n",
-            plural(beyond, "further stretch", "further stretches")
-        ),
-    };
-    table(&rows, &[3]) + &more
+    table(&rows, &[3]) + &further(all.len())
 }
 
 fn named(requested: &Requested<'_>) -> String {

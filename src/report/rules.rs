@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{statement::Statement, told_gaps::second};
 use crate::{
-    cover::rules::{self, RulesState, Stretch},
+    cover::{
+        rules::{RulesState, Stretch},
+        throughout,
+    },
     segment::{rules::Rule, sha256::Sha256},
     text::{one_line, plural, table, thousands, wrapped},
 };
@@ -16,7 +19,7 @@ pub(super) const HEAD: &str = "Rules in force";
 const WIDTH: usize = 100;
 
 /// Stretches that are told one by one; the manifests have all.
-const STRETCHES_MAX: usize = 100;
+pub(super) const STRETCHES_MAX: usize = 100;
 
 /// Digits of a hash by which a list is named.
 const HASH_DIGITS: usize = 12;
@@ -42,7 +45,7 @@ pub(super) fn section(statement: &Statement) -> Option<String> {
         lists.insert(*hash, list);
     }
     // those that go on over the hour are one
-    let stretches = rules::joined(told.iter().flat_map(|told| &told.union).cloned());
+    let stretches = throughout::joined(told.iter().flat_map(|told| &told.union).cloned());
     let known: BTreeSet<Sha256> = told.iter().flat_map(|told| told.named()).collect();
     let parts = [head(&stretches), rows(&stretches), named(&lists, &known)];
     Some(parts.join("\n"))
@@ -50,7 +53,9 @@ pub(super) fn section(statement: &Statement) -> Option<String> {
 
 fn head(stretches: &[Stretch]) -> String {
     let seconds = |state: RulesState| -> u64 {
-        let of_state = stretches.iter().filter(|stretch| stretch.state == state);
+        let of_state = stretches
+            .iter()
+            .filter(|stretch| stretch.holds.state == state);
         of_state.map(Stretch::seconds).sum()
     };
     let told: Vec<String> = RulesState::ALL
@@ -84,25 +89,27 @@ fn rows(stretches: &[Stretch]) -> String {
     let head = ["from (UTC)", "until", "seconds", "rules", "list"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for stretch in stretches.iter().take(STRETCHES_MAX) {
-        let lists: Vec<String> = stretch.rules.iter().map(short).collect();
+        let lists: Vec<String> = stretch.holds.rules.iter().map(short).collect();
         rows.push(vec![
             second(stretch.begin),
             second(stretch.end),
             thousands(stretch.seconds()),
-            words(stretch.state).to_owned(),
+            words(stretch.holds.state).to_owned(),
             lists.join(", "),
         ]);
     }
-    let beyond = stretches.len().saturating_sub(STRETCHES_MAX) as u64;
-    let more = if beyond == 0 {
-        String::new()
-    } else {
-        format!(
+    table(&rows, &[2]) + &further(stretches.len())
+}
+
+/// What is said of stretches beyond those that are told one by one.
+pub(super) fn further(all: usize) -> String {
+    match all.saturating_sub(STRETCHES_MAX) as u64 {
+        0 => String::new(),
+        beyond => format!(
             "… and {}, in the manifests\n",
             plural(beyond, "further stretch", "further stretches")
-        )
-    };
-    table(&rows, &[2]) + &more
+        ),
+    }
 }
 
 /// The lists, rule by rule.

@@ -7,7 +7,7 @@ use super::problem::Problems;
 use crate::{
     cover::{
         collections::{AskedFor, Stretch},
-        seconds,
+        seconds, throughout,
     },
     source::Source,
     vault::manifest::HourSaid,
@@ -53,21 +53,14 @@ pub fn check(path: &Path, (source, said): (&dyn Source, &HourSaid), problems: &m
 fn are_those_of_servers(found: &AskedFor) -> bool {
     let stretches = found.servers.values().flatten();
     let named: BTreeSet<usize> = stretches
-        .flat_map(|stretch| &stretch.lists)
+        .flat_map(|stretch| &stretch.holds.lists)
         .copied()
         .collect();
     named.into_iter().eq(0..found.lists.len()) && found.lists.is_sorted_by(|a, b| a < b)
 }
 
-/// Whether stretches of one server are the hour, each as long as it can be.
+/// Whether stretches of one server are the hour, each as long as it can be, and with lists that ascend.
 fn is_every_second(all: &[i64], stretches: &[Stretch]) -> bool {
-    let seconds = stretches
-        .iter()
-        .flat_map(|stretch| stretch.begin.second()..stretch.end.second());
-    let is_maximal = stretches.windows(2).all(|two| match two {
-        [a, b] => !a.goes_on(b),
-        _ => true,
-    });
-    let ascends = |stretch: &Stretch| stretch.lists.is_sorted_by(|a, b| a < b);
-    seconds.eq(all.iter().copied()) && is_maximal && stretches.iter().all(ascends)
+    let ascends = |stretch: &Stretch| stretch.holds.lists.is_sorted_by(|a, b| a < b);
+    throughout::are_all(all, stretches) && stretches.iter().all(ascends)
 }

@@ -7,7 +7,7 @@ use super::problem::Problems;
 use crate::{
     cover::{
         rules::{self, RulesState, Stretch},
-        seconds,
+        seconds, throughout,
     },
     source::Source,
     vault::manifest::HourSaid,
@@ -51,20 +51,12 @@ pub fn check(path: &Path, (source, said): (&dyn Source, &HourSaid), problems: &m
 
 /// Whether stretches of one server are the hour, each as long as it can be, and each with the one hash that its state says.
 fn is_every_second(all: &[i64], stretches: &[Stretch]) -> bool {
-    let seconds: Vec<i64> = stretches
-        .iter()
-        .flat_map(|stretch| stretch.begin.second()..stretch.end.second())
-        .collect();
-    let has_hash = |stretch: &Stretch| match stretch.state {
-        RulesState::AsConfigured | RulesState::NotConfigured => stretch.rules.len() == 1,
-        RulesState::Unknown => stretch.rules.is_empty(),
+    let has_hash = |stretch: &Stretch| match stretch.holds.state {
+        RulesState::AsConfigured | RulesState::NotConfigured => stretch.holds.rules.len() == 1,
+        RulesState::Unknown => stretch.holds.rules.is_empty(),
         RulesState::Differ => false,
     };
-    let is_maximal = stretches.windows(2).all(|two| match two {
-        [a, b] => !a.goes_on(b),
-        _ => true,
-    });
-    seconds == all && is_maximal && stretches.iter().all(has_hash)
+    throughout::are_all(all, stretches) && stretches.iter().all(has_hash)
 }
 
 #[cfg(test)]

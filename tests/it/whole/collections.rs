@@ -65,7 +65,9 @@ fn check_manifest(manifest: &Manifest, rolled_out: [i64; 2]) {
     let mut changes: Vec<[i64; 2]> = Vec::new();
     for (stretches, at) in told.servers.values().zip(rolled_out) {
         let found = stretches.iter();
-        let found: Vec<_> = found.map(|one| (second(one.end), &one.lists[..])).collect();
+        let found: Vec<_> = found
+            .map(|one| (second(one.end), &one.holds.lists[..]))
+            .collect();
         let lists: Vec<&[usize]> = found.iter().map(|one| one.1).collect();
         assert_eq!(lists, [&[1][..], &[0, 1], &[0], &[]], "{found:?}");
         let [until, both] = [found[0].0, found[1].0];
