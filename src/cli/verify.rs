@@ -95,19 +95,17 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
     let sources = Sources::known();
     let bar = progress::bar(survey.hours.len() as u64, "hours verified");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let work = |number: usize| {
-        survey.hours.get(number).map(|(place, root)| {
-            let root = root.and_then(|root| survey.roots.get(root));
-            hour::hour(&UsersDisk, &sources, place, root)
-        })
+    let work = |(place, root): &(survey::HourPlace, Option<usize>)| {
+        let root = root.and_then(|root| survey.roots.get(root));
+        hour::hour(&UsersDisk, &sources, place, root)
     };
     let mut hours = Vec::new();
     let take = |hour| {
-        hours.extend(hour);
+        hours.push(hour);
         bar.inc(1);
         Ok::<(), std::convert::Infallible>(())
     };
-    match workers::in_order(survey.hours.len(), threads, work, take) {
+    match workers::in_order(&survey.hours, threads, work, take) {
         Ok(()) => bar.finish_and_clear(),
         Err(never) => match never {},
     }

@@ -260,13 +260,12 @@ impl FetchJob<'_> {
     ) -> Result<bool, StoreError> {
         let failed = fetched.failed;
         let mut has_room = true;
-        let work = |place: usize| {
-            let name = wanted.get(place)?;
+        let work = |name| {
             // the stage that receives reports it
             let free = self.disk.free(self.spool).unwrap_or(0);
             (self.keep_free <= free).then(|| (name, self.segment(name)))
         };
-        workers::in_order(wanted.len(), self.at_once, work, |done| {
+        workers::in_order(wanted, self.at_once, work, |done| {
             match done {
                 None => has_room = false,
                 Some((_, Ok(is_there))) => fetched.segments += u64::from(is_there),

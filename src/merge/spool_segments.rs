@@ -148,12 +148,8 @@ pub fn read(
         [] | [_] => KnownLines::none(),
         _ => KnownLines::some(),
     };
-    let index = |name| (name, indexes.get_knowing(name, &known));
-    let work = |number: usize| names.get(number).map(index);
-    let outcome = workers::in_order(count, threads, work, |result| {
-        let Some((name, result)) = result else {
-            return Ok(());
-        };
+    let work = |name| (name, indexes.get_knowing(name, &known));
+    let outcome = workers::in_order(&names, threads, work, |(name, result)| {
         match result {
             Ok(index) => {
                 let seal = format!("{name}.seal.json");

@@ -359,17 +359,14 @@ impl Sweep<'_> {
         Ok(manifest)
     }
 
-    fn compress_all(&self, names: &[&SegmentName], swept: &mut Swept) {
+    fn compress_all<'n>(&self, names: &[&'n SegmentName], swept: &mut Swept) {
         let (disk, spool) = (self.disk, self.indexes.spool);
-        let work = |number: usize| {
-            let name = *names.get(number)?;
-            Some((name, compress(disk, spool, name)))
-        };
-        let outcome = workers::in_order(names.len(), self.threads, work, |done| {
+        let work = |name: &&'n SegmentName| (*name, compress(disk, spool, name));
+        let outcome = workers::in_order(names, self.threads, work, |(name, done)| {
             match done {
-                Some((_, Ok(true))) => swept.compressed += 1,
-                Some((_, Ok(false))) | None => (),
-                Some((name, Err(why))) => {
+                Ok(true) => swept.compressed += 1,
+                Ok(false) => (),
+                Err(why) => {
                     swept.problem("a segment was not compressed", &why);
                     // the next merge reads it against its seal, and sets it aside if it is damaged
                     if let SweepError::Differs { how: "sealed", .. } = why

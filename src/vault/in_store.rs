@@ -390,25 +390,12 @@ impl<'a> InStore<'a> {
             since: self.store.now()?,
             lasts: ATTEMPT_MAX,
         };
-        let mut keys = Vec::new();
-        let outputs = manifest.outputs.iter();
-        let files = outputs.map(|output| {
-            let key = data_key(hour, &attempt, &output.name)?;
-            Ok((key, place.aside_of(&output.name, revision), output))
-        });
-        let files: Vec<_> = files.collect::<Result<_, InStoreError>>()?;
+        let files = files(place, &attempt, manifest)?;
         let (disk, store) = (self.disk, self.store);
-        let create = |number: usize| {
-            files.get(number).map(|(key, path, output)| {
-                let done = create_file((disk, store), key, path, output);
-                crash::point(Point::AttemptStored);
-                done.map(|()| key.clone())
-            })
+        let create = |file: &DataFile<'_>| {
+            create_file((disk, store), file).inspect(|()| crash::point(Point::AttemptStored))
         };
-        workers::in_order(files.len(), self.at_once, create, |done| {
-            keys.extend(done.transpose()?);
-            Ok::<_, InStoreError>(())
-        })?;
+        workers::in_order(&files, self.at_once, create, |done| done)?;
         let key = revision_key(hour, revision)?;
         let bytes = commit_bytes(&attempt, &manifest.to_json()).at(self.vault)?;
         let content = Content {
@@ -419,8 +406,8 @@ impl<'a> InStore<'a> {
             Created::Stands => Ok(true),
             Created::Taken { .. } => {
                 // another commit was seen there, so no machine will ever look for these files
-                for key in &keys {
-                    self.store.delete(key)?;
+                for file in &files {
+                    self.store.delete(&file.key)?;
                 }
                 Ok(false)
             }
@@ -506,27 +493,14 @@ impl<'a> InStore<'a> {
     /// The data files, aside: those that were merged here, or those of the attempt that was committed.
     fn fetch(&self, place: &HourOfVault<'_>, committed: &Committed) -> Result<(), InStoreError> {
         let manifest = &committed.manifest;
-        let files = manifest.outputs.iter().map(|output| {
-            let key = data_key(place.hour, &committed.attempt, &output.name)?;
-            Ok((
-                key,
-                place.aside_of(&output.name, manifest.history.revision),
-                output,
-            ))
-        });
-        let files: Vec<_> = files.collect::<Result<_, InStoreError>>()?;
+        let files = files(place, &committed.attempt, manifest)?;
         let (disk, store) = (self.disk, self.store);
-        let fetch = |number: usize| {
-            files
-                .get(number)
-                .map(|(key, path, output)| (key, fetch_file((disk, store), key, path, output)))
-        };
-        workers::in_order(files.len(), self.at_once, fetch, |done| match done {
-            Some((_, Err(why))) => Err(why),
-            Some((key, Ok(false))) => {
-                Err(self.absent(key, place.hour, manifest.history.revision)?)
+        let fetch = |file| (file, fetch_file((disk, store), file));
+        workers::in_order(&files, self.at_once, fetch, |(file, done)| {
+            if done? {
+                return Ok(());
             }
-            Some((_, Ok(true))) | None => Ok(()),
+            Err(self.absent(&file.key, place.hour, manifest.history.revision)?)
         })
     }
 
@@ -683,12 +657,36 @@ impl Commits for InStore<'_> {
     }
 }
 
+/// A data file of an attempt.
+struct DataFile<'a> {
+    /// Where it is there.
+    key: Key,
+    /// Where it is here, aside.
+    path: PathBuf,
+    output: &'a Output,
+}
+
+/// The data files of an attempt.
+fn files<'a>(
+    place: &HourOfVault<'_>,
+    attempt: &str,
+    manifest: &'a Manifest,
+) -> Result<Vec<DataFile<'a>>, InStoreError> {
+    let revision = manifest.history.revision;
+    let file = |output: &'a Output| {
+        Ok(DataFile {
+            key: data_key(place.hour, attempt, &output.name)?,
+            path: place.aside_of(&output.name, revision),
+            output,
+        })
+    };
+    manifest.outputs.iter().map(file).collect()
+}
+
 /// Creates a data file of an attempt there.
 fn create_file(
     (disk, store): (&dyn Disk, &dyn Timed),
-    key: &Key,
-    path: &Path,
-    output: &Output,
+    DataFile { key, path, output }: &DataFile<'_>,
 ) -> Result<(), InStoreError> {
     let digest = digest_of(disk, path).at(path)?;
     let content = Content {
@@ -706,9 +704,7 @@ fn create_file(
 /// Fetches a data file, unless it is here; `false`: it is not there.
 fn fetch_file(
     (disk, store): (&dyn Disk, &dyn Timed),
-    key: &Key,
-    path: &Path,
-    output: &Output,
+    DataFile { key, path, output }: &DataFile<'_>,
 ) -> Result<bool, InStoreError> {
     let is_it = |found: &Digest| (found.bytes, &found.sha256) == (output.bytes, &output.sha256);
     if disk.len(path).at(path)? == Some(output.bytes) && is_it(&digest_of(disk, path).at(path)?) {

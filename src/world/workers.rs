@@ -16,17 +16,18 @@ struct WorkersState<T> {
     stopped: bool,
 }
 
-/// Does `work` for 0 to `count`, and gives the results to `take` in that order. The first error of
-/// `take` ends it. Of one thread, it is this one.
-pub fn in_order<T: Send, E>(
-    count: usize,
+/// Does `work` for each of these, and gives the results to `take` in their order. The first error of `take` ends it. One
+/// thread is this one.
+pub fn in_order<'a, I: Sync, T: Send, E>(
+    of: &'a [I],
     threads: usize,
-    work: impl Fn(usize) -> T + Sync,
+    work: impl Fn(&'a I) -> T + Sync,
     mut take: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
     if threads <= 1 {
-        return (0..count).try_for_each(|index| take(work(index)));
+        return of.iter().try_for_each(|one| take(work(one)));
     }
+    let count = of.len();
     let threads = threads.min(count.max(1));
     let state = Mutex::new(WorkersState {
         next: 0,
@@ -40,8 +41,12 @@ pub fn in_order<T: Send, E>(
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some(index) = begin_next(lock(), wait, count, threads) {
-                    let result = work(index);
+                let next = || {
+                    let index = begin_next(lock(), wait, count, threads)?;
+                    Some((index, of.get(index)?))
+                };
+                while let Some((index, one)) = next() {
+                    let result = work(one);
                     lock().done.insert(index, result);
                     changed.notify_all();
                 }
@@ -107,10 +112,11 @@ mod tests {
 
     #[test]
     fn results_come_in_order_and_an_error_ends_it() {
+        let numbers: Vec<usize> = (0..100).collect();
         for threads in [1, 2, 5] {
             let mut taken = Vec::new();
             let outcome: Result<(), ()> = in_order(
-                100,
+                &numbers,
                 threads,
                 |n| n * n,
                 |square| {
@@ -121,9 +127,9 @@ mod tests {
             assert_eq!(outcome, Ok(()));
             assert_eq!(taken, (0..100).map(|n| n * n).collect::<Vec<_>>());
             let outcome = in_order(
-                100,
+                &numbers,
                 threads,
-                |n| n,
+                |n| *n,
                 |n| if n == 7 { Err(n) } else { Ok(()) },
             );
             assert_eq!(outcome, Err(7));

@@ -20,7 +20,7 @@ use super::{
     timelines::{self, HourTimelines},
     uncommitted::HourError,
     unit::{self, Merged},
-    units::{self, Segment},
+    units::{self, Segment, Unit},
     users::Users,
     window,
 };
@@ -296,15 +296,13 @@ impl HourContext<'_> {
             deleted: self.deleted,
         };
         let distributor = Distributor::new(disk, &scratch, source, segments, &units);
-        let work = |number: usize| {
-            let unit = units.get(number)?;
-            let text = distributor.take(number);
-            Some(text.map(|text| unit::merge(segments, &made, unit, &text)))
+        let work = |(number, unit): &(usize, &Unit)| {
+            let text = distributor.take(*number);
+            text.map(|text| unit::merge(segments, &made, unit, &text))
         };
-        workers::in_order(units.len(), self.threads, work, |result| {
-            let Some(mut merged) = result.transpose()? else {
-                return Ok(());
-            };
+        let numbered: Vec<(usize, &Unit)> = units.iter().enumerate().collect();
+        workers::in_order(&numbered, self.threads, work, |merged| {
+            let mut merged = merged?;
             check_order(&mut last, &mut merged)?;
             lists.write(&mut merged, &|| self.data_file(place, FileKind::Held, due))?;
             if let Some((path, posts)) = &mut posts {
