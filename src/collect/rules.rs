@@ -175,7 +175,10 @@ impl Rules<'_> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::bench::{Bench, run, served},
+        super::{
+            bench::{Bench, run, served},
+            session::Session,
+        },
         *,
     };
     use crate::source::wire::Ask;
@@ -211,6 +214,20 @@ mod tests {
         vec![(text.into_bytes(), 50)]
     }
 
+    /// What asks for the rules of a session's stream there.
+    fn rules_of<'a>(session: &Session<'a>, endpoint: &'a Endpoint) -> Rules<'a> {
+        Rules {
+            wire: session.wire,
+            leg: session.leg,
+            outbox: session.outbox,
+            endpoint,
+            clock: session.clock,
+            connected: session.connected,
+            matched: session.matched,
+            said: RefCell::default(),
+        }
+    }
+
     #[test]
     fn rules_are_those_of_all_pages_and_one_that_is_missing_is_all_of_them() {
         for (pages, told) in [
@@ -222,16 +239,7 @@ mod tests {
             let (url, asked) = served(pages.iter().map(|page| answer(page)).collect());
             let endpoint = bench.endpoint(&url);
             let session = bench.session();
-            let rules = Rules {
-                wire: session.wire,
-                leg: session.leg,
-                outbox: session.outbox,
-                endpoint: &endpoint,
-                clock: session.clock,
-                connected: session.connected,
-                matched: session.matched,
-                said: RefCell::default(),
-            };
+            let rules = rules_of(&session, &endpoint);
             let is_settled = run(rules.ask(&Pages));
             assert_eq!(is_settled, told == Ok(true), "{pages:?}");
             let paths: Vec<String> = asked
@@ -261,16 +269,7 @@ mod tests {
         let (url, _asked) = served((0..9).flat_map(page).collect());
         let endpoint = bench.endpoint(&url);
         let session = bench.session();
-        let rules = Rules {
-            wire: session.wire,
-            leg: session.leg,
-            outbox: session.outbox,
-            endpoint: &endpoint,
-            clock: session.clock,
-            connected: session.connected,
-            matched: session.matched,
-            said: RefCell::default(),
-        };
+        let rules = rules_of(&session, &endpoint);
         let told = || {
             let events = bench.events();
             let told = events

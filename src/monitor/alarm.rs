@@ -699,8 +699,6 @@ fn stages(found: &mut Found, picture: &Snapshot) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::segment::sha256::Sha256;
     use crate::{
@@ -710,7 +708,6 @@ mod tests {
             metrics, plain_text,
             snapshot::{self, Held, Runway, Settled},
         },
-        period::Zone,
         schedule::{
             record::{Raised, StageRun},
             stage::Stage,
@@ -749,22 +746,14 @@ mod tests {
             ..Facts::default()
         };
         let settled = Settled {
-            program: "test/1",
             this: Some(this.parse().unwrap()),
-            leaves_archive: false,
-            delivers_to_store: false,
             role: Some(if this == "1" {
                 Role::Primary
             } else {
                 Role::Secondary
             }),
-            zone: Zone::named("UTC").unwrap(),
-            partitions: 0,
-            has_rules: false,
-            collections: None,
             ids_max: Some(100),
-            forbidden: None,
-            until: BTreeMap::new(),
+            ..snapshot::tests::settled()
         };
         let mut picture = snapshot::of(&facts, &settled, after(s));
         picture.free_bytes = 1 << 40;

@@ -240,21 +240,11 @@ mod tests {
         use crate::{
             alarm::AlarmKind,
             monitor::{facts::Facts, snapshot},
-            period::Zone,
         };
         let settled = snapshot::Settled {
-            program: "test/1",
-            this: Some("1".parse().unwrap()),
             role: None,
-            leaves_archive: false,
-            delivers_to_store: false,
-            zone: Zone::named("UTC").unwrap(),
-            partitions: 0,
-            has_rules: false,
-            collections: None,
             ids_max: None,
-            forbidden: None,
-            until: BTreeMap::new(),
+            ..snapshot::tests::settled()
         };
         let now = UtcMs(1_795_442_700_000);
         let mut picture = snapshot::of(&Facts::default(), &settled, now);

@@ -314,8 +314,6 @@ fn stages(picture: &Snapshot) -> Vec<Family> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::{
         monitor::{
@@ -323,7 +321,7 @@ mod tests {
             link::Link,
             snapshot::{self, Settled},
         },
-        period::{UtcMs, Zone},
+        period::UtcMs,
         schedule::stage::Stage,
         segment::{rules::KnownRules, sha256::Sha256},
     };
@@ -412,18 +410,10 @@ mod tests {
     /// All that has a value, without its help.
     fn lines(role: Role) -> Vec<String> {
         let settled = Settled {
-            program: "test/1",
-            this: Some("1".parse().unwrap()),
             role: Some(role),
-            leaves_archive: false,
-            delivers_to_store: false,
-            zone: Zone::named("UTC").unwrap(),
             partitions: 3,
-            has_rules: false,
-            collections: None,
             ids_max: Some(100),
-            forbidden: None,
-            until: BTreeMap::new(),
+            ..snapshot::tests::settled()
         };
         let picture = snapshot::of(&facts(), &settled, NOW);
         let text = of(&picture).unwrap();

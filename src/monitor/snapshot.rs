@@ -936,7 +936,7 @@ pub struct Alarm {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::monitor::{facts::LegFacts, plain_text};
 
@@ -944,7 +944,8 @@ mod tests {
         format!("2026-11-{text}Z").parse().unwrap()
     }
 
-    fn settled() -> Settled {
+    /// A configuration of an X stream without partitions, on the primary.
+    pub(in crate::monitor) fn settled() -> Settled {
         Settled {
             program: "test/1",
             this: Some("1".parse().unwrap()),

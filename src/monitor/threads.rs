@@ -365,10 +365,10 @@ impl Mailer {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
 
     use super::*;
-    use crate::{config::settings::Role, period::Zone, world::disk::RealDisk};
+    use crate::{period::Zone, world::disk::RealDisk};
 
     pub(in crate::monitor) fn monitor_of(dir: &Path, leaves_archive: bool) -> Monitor {
         let places = Places {
@@ -382,18 +382,9 @@ pub(super) mod tests {
             zone: Zone::named("UTC").unwrap(),
         };
         let settled = Settled {
-            program: "test/1",
-            this: Some("1".parse().unwrap()),
-            role: Some(Role::Primary),
             leaves_archive,
-            delivers_to_store: false,
-            zone: Zone::named("UTC").unwrap(),
-            partitions: 0,
-            has_rules: false,
-            collections: None,
             ids_max: None,
-            forbidden: None,
-            until: BTreeMap::new(),
+            ..snapshot::tests::settled()
         };
         let clock = Clock::system();
         Monitor::new(
