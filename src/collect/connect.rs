@@ -261,7 +261,7 @@ fn tls_connector() -> Result<TlsConnector, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::bench::{Says, run, served},
+        super::fixture::{Says, run, served},
         *,
     };
 

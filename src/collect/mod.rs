@@ -23,7 +23,7 @@ pub mod pulse;
 
 /// What the unit tests of attempts need.
 #[cfg(test)]
-mod bench;
+mod fixture;
 
 mod connect;
 mod earlier;

@@ -176,7 +176,7 @@ impl Rules<'_> {
 mod tests {
     use super::{
         super::{
-            bench::{Bench, run, served},
+            fixture::{Fixture, run, served},
             session::Session,
         },
         *,
@@ -208,7 +208,7 @@ mod tests {
         }
     }
 
-    fn answer(body: &str) -> super::super::bench::Says {
+    fn answer(body: &str) -> super::super::fixture::Says {
         let length = body.len();
         let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
         vec![(text.into_bytes(), 50)]
@@ -235,10 +235,10 @@ mod tests {
             (&["a 2", "b "], Ok(false)),
             (&["a 2", "b 3", "broken"], Err("200")),
         ] {
-            let bench = Bench::new(1);
+            let fixture = Fixture::new(1);
             let (url, asked) = served(pages.iter().map(|page| answer(page)).collect());
-            let endpoint = bench.endpoint(&url);
-            let session = bench.session();
+            let endpoint = fixture.endpoint(&url);
+            let session = fixture.session();
             let rules = rules_of(&session, &endpoint);
             let is_settled = run(rules.ask(&Pages));
             assert_eq!(is_settled, told == Ok(true), "{pages:?}");
@@ -248,7 +248,7 @@ mod tests {
                 .collect();
             let all = ["/rules/first", "/rules/2", "/rules/3"];
             assert_eq!(paths, all[..pages.len()]);
-            let events = bench.events();
+            let events = fixture.events();
             match &events[..] {
                 [event] => match (&event.what, told) {
                     (What::Rules { rules, .. }, Ok(_)) => assert_eq!(rules.len(), pages.len()),
@@ -263,15 +263,15 @@ mod tests {
     /// Twenty minutes of a stream that is up, and twenty in which it is not.
     #[test]
     fn while_a_stream_is_up_its_rules_are_asked_for_each_quarter_of_an_hour() {
-        let mut bench = Bench::new(300);
-        bench.wire.rules = Some(Box::new(Pages));
+        let mut fixture = Fixture::new(300);
+        fixture.wire.rules = Some(Box::new(Pages));
         let page = |_: u32| ["a 2", "b 3", "c "].map(answer);
         let (url, _asked) = served((0..9).flat_map(page).collect());
-        let endpoint = bench.endpoint(&url);
-        let session = bench.session();
+        let endpoint = fixture.endpoint(&url);
+        let session = fixture.session();
         let rules = rules_of(&session, &endpoint);
         let told = || {
-            let events = bench.events();
+            let events = fixture.events();
             let told = events
                 .iter()
                 .filter(|event| matches!(event.what, What::Rules { .. }));
@@ -280,16 +280,16 @@ mod tests {
         };
         let (up, down, again) = run(async {
             let story = async {
-                bench.outbox.connected();
+                fixture.outbox.connected();
                 session.connected.notify_one();
-                bench.clock.sleep(Duration::from_mins(14)).await;
+                fixture.clock.sleep(Duration::from_mins(14)).await;
                 let up = told();
-                bench.outbox.disconnected();
-                bench.clock.sleep(Duration::from_mins(20)).await;
+                fixture.outbox.disconnected();
+                fixture.clock.sleep(Duration::from_mins(20)).await;
                 let down = told();
-                bench.outbox.connected();
+                fixture.outbox.connected();
                 session.connected.notify_one();
-                bench.clock.sleep(Duration::from_mins(3)).await;
+                fixture.clock.sleep(Duration::from_mins(3)).await;
                 (up, down, told())
             };
             tokio::select! {

@@ -774,7 +774,7 @@ impl Driver<'_> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::bench::{Bench, run},
+        super::fixture::{Fixture, run},
         *,
     };
     use crate::{alarm::AlarmKind, backoff::RateLimit};
@@ -806,9 +806,9 @@ mod tests {
         }
     }
 
-    fn driver<'a>(bench: &'a Bench, endpoints: &'a [Endpoint]) -> Driver<'a> {
+    fn driver<'a>(fixture: &'a Fixture, endpoints: &'a [Endpoint]) -> Driver<'a> {
         Driver {
-            session: bench.session(),
+            session: fixture.session(),
             backoff: Backoff::new(7, []),
             endpoints,
             endpoint: 0,
@@ -830,10 +830,10 @@ mod tests {
 
     #[test]
     fn what_came_last_is_known_however_many_attempts_bring_nothing() {
-        let bench = Bench::new(1);
-        let endpoints = [bench.endpoint("http://127.0.0.1:9")];
-        let mut driver = driver(&bench, &endpoints);
-        let at = |ms| Some(bench.clock.steady().plus_ms(ms));
+        let fixture = Fixture::new(1);
+        let endpoints = [fixture.endpoint("http://127.0.0.1:9")];
+        let mut driver = driver(&fixture, &endpoints);
+        let at = |ms| Some(fixture.clock.steady().plus_ms(ms));
         let (first, second) = (at(-50_000), at(-9_000));
         for (arrival, cursor, expected) in [
             (first, Some(5), (first, Some(5))),
@@ -849,17 +849,17 @@ mod tests {
 
     #[test]
     fn each_endpoint_has_a_minute_of_its_own() {
-        let bench = Bench::new(1);
+        let fixture = Fixture::new(1);
         let urls = [
             "http://127.0.0.1:9",
             "http://127.0.0.1:10",
             "http://127.0.0.1:11",
         ];
-        let endpoints = urls.map(|url| bench.endpoint(url));
-        let mut driver = driver(&bench, &endpoints);
+        let endpoints = urls.map(|url| fixture.endpoint(url));
+        let mut driver = driver(&fixture, &endpoints);
         let nothing = outcome(End::Failed, Last::default());
         let something = Last {
-            arrival: Some(bench.clock.steady()),
+            arrival: Some(fixture.clock.steady()),
             cursor: None,
         };
         let something = outcome(End::Dropped, something);
@@ -877,7 +877,7 @@ mod tests {
             (100, &something, 2),
             (61_000, &nothing, 0),
         ] {
-            let asked = bench.clock.steady().plus_ms(-ago_ms);
+            let asked = fixture.clock.steady().plus_ms(-ago_ms);
             driver.note(outcome, asked);
             driver.move_on();
             assert_eq!(driver.endpoint, place, "{ago_ms}");
@@ -886,10 +886,10 @@ mod tests {
 
     #[test]
     fn whoever_waits_on_purpose_makes_progress() {
-        let bench = Bench::new(1_000);
-        let endpoints = [bench.endpoint("http://127.0.0.1:9")];
-        let driver = driver(&bench, &endpoints);
-        let now = bench.clock.steady();
+        let fixture = Fixture::new(1_000);
+        let endpoints = [fixture.endpoint("http://127.0.0.1:9")];
+        let driver = driver(&fixture, &endpoints);
+        let now = fixture.clock.steady();
         let until = now.plus_ms(300_000);
         run(driver.wait(Next {
             until,
@@ -897,9 +897,9 @@ mod tests {
             row: (until, Why::RateLimit),
             alarm: None,
         }));
-        assert!(bench.halt.progress().goes_on(until.plus_ms(59_000)));
-        assert!(until <= bench.clock.steady(), "it has waited");
-        let events = bench.events();
+        assert!(fixture.halt.progress().goes_on(until.plus_ms(59_000)));
+        assert!(until <= fixture.clock.steady(), "it has waited");
+        let events = fixture.events();
         let waits = events.iter().filter_map(|event| match &event.what {
             What::Waiting { wait_ms, why } => Some((*wait_ms, *why)),
             _ => None,
@@ -913,10 +913,10 @@ mod tests {
     /// What the API says of its limit, and that a person has to act, is heeded by whoever judges an attempt.
     #[test]
     fn an_attempt_is_judged_by_its_end_and_its_answer() {
-        let bench = Bench::new(1);
-        let endpoints = [bench.endpoint("http://127.0.0.1:9")];
-        let mut driver = driver(&bench, &endpoints);
-        let now = bench.clock.steady();
+        let fixture = Fixture::new(1);
+        let endpoints = [fixture.endpoint("http://127.0.0.1:9")];
+        let mut driver = driver(&fixture, &endpoints);
+        let now = fixture.clock.steady();
         let limit = RateLimit {
             remaining: Some(0),
             reset: Some(now.plus_ms(400_000)),
@@ -942,13 +942,13 @@ mod tests {
     #[test]
     fn what_ends_in_trouble_is_said_to_have() {
         let ended = |stop: Option<Stop>| {
-            let bench = Bench::new(1);
+            let fixture = Fixture::new(1);
             if let Some(stop) = stop {
-                bench.halt.stop(stop);
+                fixture.halt.stop(stop);
             }
             let (sender, written) = oneshot::channel();
             drop(sender);
-            run(write_out(&bench.halt, written))
+            run(write_out(&fixture.halt, written))
         };
         assert!(ended(None).is_ok() && ended(Some(Stop::Signal)).is_ok());
         let trouble = Stop::Trouble("it burns".to_owned());
@@ -965,11 +965,11 @@ mod tests {
             world::disk::RealDisk,
         };
         let dir = tempfile::tempdir().unwrap();
-        let bench = Bench::new(1);
+        let fixture = Fixture::new(1);
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let opener = Opener::of(&RealDisk, dir.path());
         let spool: Spool = opener.spool(&dir.path().into(), Asks::Make).unwrap();
-        let now = bench.clock.now();
+        let now = fixture.clock.now();
         let mut recovered = Vec::new();
         for number in [3_u8, 2, 1, 2] {
             let leg: Leg = format!("1.0{number}").parse().unwrap();
@@ -1001,7 +1001,7 @@ mod tests {
         }
         let partition = crate::segment::name::Partition::new;
         let wires = [1, 2].map(|number| -> Box<dyn Wire> {
-            Box::new(super::super::bench::Plain {
+            Box::new(super::super::fixture::Plain {
                 partition: partition(number),
                 rules: None,
             })
@@ -1013,7 +1013,7 @@ mod tests {
             wires: wires.into(),
             endpoints: Vec::new(),
             proxies: Proxies::default(),
-            clock: bench.clock.clone(),
+            clock: fixture.clock.clone(),
             disk,
             progress: Arc::default(),
         };

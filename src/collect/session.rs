@@ -679,7 +679,7 @@ mod tests {
     use hyper::header::HeaderValue;
 
     use super::{
-        super::bench::{Bench, Says, run, served},
+        super::fixture::{Fixture, Says, run, served},
         *,
     };
     use crate::{fuzz::Fuzz, segment::event::Event};
@@ -760,12 +760,12 @@ mod tests {
     const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
 
     /// What becomes of an attempt that is answered so, and how long it takes, really.
-    fn tried(bench: &Bench, resume: Resume, says: Says) -> (Outcome, i64) {
+    fn tried(fixture: &Fixture, resume: Resume, says: Says) -> (Outcome, i64) {
         let (url, _asked) = served(vec![says]);
         let real = Clock::system();
         let begin = real.steady();
-        let endpoint = bench.endpoint(&url);
-        let attempt = async { bench.session().attempt(&endpoint, (resume, None)).await };
+        let endpoint = fixture.endpoint(&url);
+        let attempt = async { fixture.session().attempt(&endpoint, (resume, None)).await };
         let outcome = run(attempt);
         (outcome, real.steady().0 - begin.0)
     }
@@ -823,7 +823,7 @@ mod tests {
                 "HTTP 503: 3 bytes",
             ),
         ] {
-            let (outcome, took_ms) = tried(&Bench::new(100), Resume::Live, parts);
+            let (outcome, took_ms) = tried(&Fixture::new(100), Resume::Live, parts);
             assert_eq!(
                 (outcome.end, outcome.lines),
                 (end, lines),
@@ -839,7 +839,7 @@ mod tests {
     fn of_a_refusal_only_the_begin_is_read() {
         let head = b"HTTP/1.1 400 No\r\nContent-Length: 10000000\r\n\r\n".to_vec();
         let says = vec![([head, vec![b'x'; 100_000]].concat(), 4_000)];
-        let (outcome, took_ms) = tried(&Bench::new(1), Resume::Live, says);
+        let (outcome, took_ms) = tried(&Fixture::new(1), Resume::Live, says);
         assert_eq!(outcome.words, "HTTP 400: 65536 bytes");
         assert!(took_ms < 3_000, "{took_ms} ms");
     }
@@ -848,7 +848,7 @@ mod tests {
     fn the_last_place_in_the_stream_is_that_of_the_last_line_that_tells_one() {
         let text = format!("{STREAM}7\nx\n");
         let says = vec![(text.into_bytes(), 0), (b"9\ny\nz\n".to_vec(), 0)];
-        let (outcome, _) = tried(&Bench::new(1), Resume::Live, says);
+        let (outcome, _) = tried(&Fixture::new(1), Resume::Live, says);
         assert_eq!((outcome.last.cursor, outcome.lines), (Some(9), Some(5)));
         assert!(outcome.last.arrival.is_some());
     }
@@ -856,10 +856,10 @@ mod tests {
     #[test]
     fn only_a_wrong_request_is_a_refusal_of_backfill() {
         for (status, is_refused) in [(503, false), (404, false), (400, true)] {
-            let bench = Bench::new(100);
+            let fixture = Fixture::new(100);
             let says = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
             let says = vec![(says.into_bytes(), 0)];
-            let (outcome, _) = tried(&bench, Resume::Minutes(3), says);
+            let (outcome, _) = tried(&fixture, Resume::Minutes(3), says);
             assert!(
                 matches!(
                     outcome.end,
@@ -872,18 +872,18 @@ mod tests {
                 outcome.end
             );
             // while nobody knows, one leg asks
-            assert_eq!(run(bench.right.turn()).is_none(), is_refused, "{status}");
+            assert_eq!(run(fixture.right.turn()).is_none(), is_refused, "{status}");
         }
     }
 
     /// Keep-alives and nothing else for more than a minute.
     #[test]
     fn that_no_post_comes_is_told_since_the_last_one() {
-        let bench = Bench::new(20);
+        let fixture = Fixture::new(20);
         let mut says = vec![(format!("{STREAM}1\n").into_bytes(), 300)];
         says.extend(std::iter::repeat_n((b"\n".to_vec(), 300), 11));
-        tried(&bench, Resume::Live, says);
-        let events = bench.events();
+        tried(&fixture, Resume::Live, says);
+        let events = fixture.events();
         let told: Vec<i64> = events
             .iter()
             .filter_map(|event| match event.what {
@@ -901,11 +901,11 @@ mod tests {
     #[test]
     fn what_events_tell_of_the_clock_counts_only_where_the_answer_tells_nothing() {
         let steps = |date: &str| {
-            let bench = Bench::new(1);
+            let fixture = Fixture::new(1);
             let head = STREAM.replace("\r\n\r\n", &format!("\r\n{date}\r\n"));
             let text = format!("{head}offset 100\noffset 60000\n");
-            tried(&bench, Resume::Live, vec![(text.into_bytes(), 0)]);
-            let events = bench.events();
+            tried(&fixture, Resume::Live, vec![(text.into_bytes(), 0)]);
+            let events = fixture.events();
             let is_step = |event: &&Event| matches!(event.what, What::ClockStepped { .. });
             events.iter().filter(is_step).count()
         };

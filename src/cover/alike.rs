@@ -1,5 +1,5 @@
-//! In which seconds two servers were sent the same: where they had asked for the same collections, or the same rules
-//! chose their posts. Only there can what both have and what one has be compared.
+//! In which seconds two servers were sent the same: where they had requested the same collections, or the same rules
+//! chose their posts. Only these seconds can be compared.
 
 use super::{collections::AskedFor, quiet::UNDER_WAY_MS, rules::InForce};
 use crate::segment::name::Leg;

@@ -1,4 +1,4 @@
-//! Whether what an hour says of the holes before its connections is what it says of its seconds.
+//! Checks the holes that an hour's backfills are said to have closed against the seconds that it says are covered.
 
 use std::path::Path;
 

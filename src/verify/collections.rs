@@ -1,4 +1,4 @@
-//! Checks whether a manifest is consistent about the collections that were asked for. What the servers recorded is in
+//! Checks whether a manifest is consistent about the collections that were requested. What the servers recorded is in
 //! events files, which are not published.
 
 use std::{collections::BTreeSet, path::Path};
@@ -20,7 +20,7 @@ pub fn check(path: &Path, (source, said): (&dyn Source, &HourSaid), problems: &m
         Some(found) if has_collections => found,
         None if !has_collections => return,
         Some(_) => return problems.wrong(path, "it has collections, but its stream has none"),
-        None => return problems.wrong(path, "it does not say which collections were asked for"),
+        None => return problems.wrong(path, "it does not say which collections were requested"),
     };
     if !are_those_of_servers(found) {
         problems.wrong(
@@ -49,7 +49,7 @@ pub fn check(path: &Path, (source, said): (&dyn Source, &HourSaid), problems: &m
     }
 }
 
-/// Whether the lists ascend, and are those that servers asked for.
+/// Whether the lists ascend, and are those that servers requested.
 fn are_those_of_servers(found: &AskedFor) -> bool {
     let stretches = found.servers.values().flatten();
     let named: BTreeSet<usize> = stretches

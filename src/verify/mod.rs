@@ -18,7 +18,7 @@ mod checked;
 
 /// The files by which the archive is cited.
 pub mod cite;
-/// The collections that were asked for.
+/// The collections that were requested.
 pub mod collections;
 /// Coverage, gaps and estimate of an hour.
 pub mod coverage;

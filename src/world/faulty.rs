@@ -1,4 +1,4 @@
-//! The real disk, for unit tests: what they want to fail fails, and there is as much room as they say.
+//! The real disk for unit tests: calls that a test names fail, and as much is free as it says.
 
 use std::{
     io,

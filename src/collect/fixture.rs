@@ -147,7 +147,7 @@ impl Intake for Lines {
 }
 
 /// What a session works with.
-pub(super) struct Bench {
+pub(super) struct Fixture {
     pub(super) wire: Plain,
     pub(super) clock: Clock,
     pub(super) halt: Arc<Halt>,
@@ -160,7 +160,7 @@ pub(super) struct Bench {
     matched: Matched,
 }
 
-impl Bench {
+impl Fixture {
     /// By a clock that runs so much faster.
     pub(super) fn new(rate: u32) -> Self {
         let clock = format!("2026-11-23T14:05:00.000Z@{rate}");
