@@ -79,7 +79,7 @@ kinds! {
         "`twinstream rules show` compares the rules in force with the configured ones. If somebody else changed them, find out who, then run `twinstream rules push`. If you changed the configuration, run `twinstream rules push` once, and restart the service on every server"
     Collections "collections"
         "A server requests other collections of Bluesky than the configuration of this server has"
-        "Write the same `bluesky.collections` into the configuration of every server, and restart the service wherever it changed, all at about the same time. Until then a second that only one of them has lacks the other's collections: certificates say which seconds have which"
+        "Write the same `bluesky.collections` into the configuration of every server, and restart the service wherever it changed, all at about the same time. Until then, a second that only one server has is complete only for that server's collections; certificates say which those are"
     Clock "clock"
         "A server's clock is off by more than 5 s against the platform's"
         "Start time synchronization there (`timedatectl set-ntp true`) and see that it reaches its servers"
