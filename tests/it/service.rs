@@ -51,6 +51,18 @@ struct Site {
     page: u16,
 }
 
+impl Drop for Site {
+    /// What a test was waiting for in vain stands in the log.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.path("run.log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines.len().saturating_sub(80);
+            eprintln!("the end of run.log:\n{}", lines[last..].join("\n"));
+        }
+    }
+}
+
 impl Site {
     fn new(begin: Option<&str>) -> Self {
         let site = Self {
@@ -77,8 +89,9 @@ impl Site {
     }
 
     /// The same at another pace.
-    fn at_rate(self, rate: i32) -> Self {
-        Self { rate, ..self }
+    fn at_rate(mut self, rate: i32) -> Self {
+        self.rate = rate;
+        self
     }
 
     /// The time in there.
