@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::chosen::Chosen;
 use crate::{
     cover::cause::Cause,
     period::UtcMs,
@@ -43,6 +44,8 @@ pub struct DaySum {
     pub deleted: u64,
     /// Posts that are held back.
     pub held: u64,
+    /// What of the stream was requested, and what rules chose of it.
+    pub chosen: Chosen,
 }
 
 /// An estimate, or the sum of the estimates of several days.
@@ -88,6 +91,7 @@ impl DaySum {
             removed: statement.redactions.values().sum(),
             deleted: deletions(LeftOut::Deleted) + deletions(LeftOut::Account),
             held: deletions(LeftOut::Held),
+            chosen: Chosen::of(statement),
         }
     }
 
@@ -136,6 +140,7 @@ impl<'a> std::iter::Sum<&'a DaySum> for DaySum {
             all.removed += day.removed;
             all.deleted += day.deleted;
             all.held += day.held;
+            all.chosen.add(&day.chosen);
             all
         })
     }
@@ -144,6 +149,7 @@ impl<'a> std::iter::Sum<&'a DaySum> for DaySum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cover::rules::RulesState;
     use crate::report::statement::DaySaid;
 
     /// Replayed posts may be older than the archive: its time begins with the first second that counts.
@@ -197,6 +203,10 @@ mod tests {
             removed: 53 * factor,
             deleted: 59 * factor,
             held: 61 * factor,
+            chosen: Chosen {
+                by_state: [(RulesState::Unknown, 67 * factor)].into(),
+                ..Chosen::default()
+            },
         }
     }
 

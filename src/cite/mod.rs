@@ -12,6 +12,9 @@
 //! No clock and no host name: each is a function of configuration, ledger and manifests. What is said of an
 //! archive is the sum of what is said of its days, so a day whose manifests are as they were is not read again.
 
+/// What of the stream was requested, and what rules chose of it.
+mod chosen;
+
 /// `CITATION.cff`.
 mod citation;
 

@@ -47,7 +47,7 @@ pub(super) fn collection(of: &Description<'_>) -> String {
          to the one before by its hash.",
         of.told().dated_by,
         of.told().name
-    )
+    ) + &of.sum.chosen.words()
 }
 
 /// What is missing, and why.
@@ -181,6 +181,7 @@ mod tests {
     use super::*;
     use crate::{
         cite::{
+            chosen::Chosen,
             day::Unseen,
             description::{Archive, ArchiveState, tests::dataset},
         },
@@ -216,6 +217,7 @@ mod tests {
             removed: 31,
             deleted: 1,
             held: 53,
+            chosen: Chosen::default(),
         }
     }
 

@@ -1,21 +1,21 @@
 //! In which seconds two servers were sent the same: where they had requested the same collections, or the same rules
 //! chose their posts. Only these seconds can be compared.
 
-use super::{collections::AskedFor, quiet::UNDER_WAY_MS, rules::InForce};
+use super::{collections::Requested, quiet::UNDER_WAY_MS, rules::InForce};
 use crate::segment::name::Leg;
 
 /// Whether each second can be compared; `None` if every second can.
 pub fn alike(
     all: &[i64],
-    (rules, asked_for): (Option<&InForce>, Option<&AskedFor>),
+    (rules, requested): (Option<&InForce>, Option<&Requested>),
     [first, second]: [&Leg; 2],
 ) -> Option<Vec<bool>> {
     let by_rules = rules.map(|rules| {
         let of = |leg: &Leg| rules.one_by_one(leg, all);
         both(&of(first), &of(second))
     });
-    let by_lists = asked_for.map(|asked_for| {
-        let of = |leg: &Leg| asked_for.one_by_one(leg, all);
+    let by_lists = requested.map(|requested| {
+        let of = |leg: &Leg| requested.one_by_one(leg, all);
         both(&of(first), &of(second))
     });
     by_rules.or(by_lists)

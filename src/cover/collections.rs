@@ -38,13 +38,86 @@ pub type Stretch = throughout::Stretch<Places>;
 
 /// What was asked for in an hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AskedFor {
+pub struct Requested {
     /// The lists that a server asked for in some second, ascending.
     pub lists: Vec<Collections>,
     /// Every second of each server.
     pub servers: BTreeMap<Leg, Vec<Stretch>>,
     /// The seconds that any server has.
     pub union: Vec<Stretch>,
+}
+
+/// For how many seconds the servers that have them had requested which lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<SecondsOf>", into = "Vec<SecondsOf>")]
+pub struct ByLists(BTreeMap<BTreeSet<Collections>, u64>);
+
+/// Seconds with the same lists.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct SecondsOf {
+    lists: BTreeSet<Collections>,
+    seconds: u64,
+}
+
+impl From<Vec<SecondsOf>> for ByLists {
+    fn from(all: Vec<SecondsOf>) -> Self {
+        Self(all.into_iter().map(|of| (of.lists, of.seconds)).collect())
+    }
+}
+
+impl From<ByLists> for Vec<SecondsOf> {
+    fn from(all: ByLists) -> Self {
+        let each = all.0.into_iter();
+        each.map(|(lists, seconds)| SecondsOf { lists, seconds })
+            .collect()
+    }
+}
+
+impl ByLists {
+    /// Of the seconds that any server has.
+    pub fn of<'a>(hours: impl Iterator<Item = &'a Requested>) -> Self {
+        let mut all = Self::default();
+        for hour in hours {
+            for stretch in &hour.union {
+                let places = stretch.holds.lists.iter();
+                let lists = places.filter_map(|place| hour.lists.get(*place));
+                *all.0.entry(lists.cloned().collect()).or_default() += stretch.seconds();
+            }
+        }
+        all
+    }
+
+    /// Takes in those of another time.
+    pub fn add(&mut self, other: &Self) {
+        for (lists, seconds) in &other.0 {
+            *self.0.entry(lists.clone()).or_default() += seconds;
+        }
+    }
+
+    /// Whether there is no second.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them.
+    pub fn seconds(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// Each collection, and the seconds that a server has that had requested it.
+    pub fn complete(&self) -> BTreeMap<&str, u64> {
+        let lists = self.0.keys().flatten();
+        let names: BTreeSet<&str> = lists.flat_map(Collections::names).collect();
+        let seconds = |name: &str| {
+            let all = self.0.iter();
+            let having = all.filter(|(lists, _)| lists.iter().any(|list| list.has_all_of(name)));
+            having.map(|(_, seconds)| seconds).sum()
+        };
+        names
+            .into_iter()
+            .map(|name| (name, seconds(name)))
+            .collect()
+    }
 }
 
 /// One list, for as long as a server asked for nothing else.
@@ -135,7 +208,7 @@ fn when(file: &EventsFile) -> Option<(UtcMs, UtcMs)> {
 }
 
 /// What the servers asked for in each second of an hour; what the union has of it is not told yet.
-pub fn of_servers(intervals: &[Interval], servers: &[(&Leg, &Lists)]) -> AskedFor {
+pub fn of_servers(intervals: &[Interval], servers: &[(&Leg, &Lists)]) -> Requested {
     let all: Vec<i64> = seconds::all(intervals).collect();
     let asked = servers.iter().map(|(_, lists)| {
         let of_second = |second: &i64| lists.of_second(*second).collect::<BTreeSet<_>>();
@@ -155,14 +228,14 @@ pub fn of_servers(intervals: &[Interval], servers: &[(&Leg, &Lists)]) -> AskedFo
             throughout::of_seconds(&all, asked.iter().map(places)),
         )
     };
-    AskedFor {
+    Requested {
         servers: servers.iter().zip(&asked).map(of_server).collect(),
         lists: lists.into_iter().cloned().collect(),
         union: Vec::new(),
     }
 }
 
-impl AskedFor {
+impl Requested {
     /// The union of what servers have, with the lists of each.
     pub fn union(&self, intervals: &[Interval], servers: &[&Covered]) -> Vec<Stretch> {
         let servers = servers.iter().copied().zip(self.servers.values());

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cover::{
-        collections::{Places, Stretch},
+        collections::{ByLists, Places, Stretch},
         throughout,
     },
     segment::{collections::Collections, name::Leg},
@@ -27,13 +27,14 @@ const WIDTH: usize = 100;
 const NAMES_MAX: usize = 3;
 
 /// What was requested on a day.
-struct Requested<'a> {
+struct OfDay<'a> {
     lists: Vec<&'a Collections>,
+    by_lists: ByLists,
     servers: BTreeMap<&'a Leg, Vec<Stretch>>,
     union: Vec<Stretch>,
 }
 
-impl<'a> Requested<'a> {
+impl<'a> OfDay<'a> {
     /// `None` if the stream has all that there is.
     fn of(statement: &'a Statement) -> Option<Self> {
         let hours = statement.hours.iter();
@@ -41,6 +42,7 @@ impl<'a> Requested<'a> {
         if hours.is_empty() {
             return None;
         }
+        let by_lists = ByLists::of(hours.iter().copied());
         let lists: BTreeSet<&Collections> = hours.iter().flat_map(|hour| &hour.lists).collect();
         let lists: Vec<&Collections> = lists.into_iter().collect();
         let of_day = |of_hour: &'a [Collections], stretch: &Stretch| {
@@ -77,15 +79,11 @@ impl<'a> Requested<'a> {
                 .collect(),
             union: joined(union),
             lists,
+            by_lists,
         })
     }
 
-    /// The seconds that at least one server has.
-    fn seconds(&self) -> u64 {
-        self.union.iter().map(Stretch::seconds).sum()
-    }
-
-    /// The list that was requested in all of them, if it is one.
+    /// The list that was requested in all seconds, if it is one.
     fn one(&self) -> Option<&'a Collections> {
         let is_one = |stretch: &Stretch| stretch.holds.lists == [0];
         match self.lists[..] {
@@ -93,37 +91,16 @@ impl<'a> Requested<'a> {
             _ => None,
         }
     }
-
-    /// Each collection, and the seconds that a server has that had requested it.
-    fn complete(&self) -> BTreeMap<&'a str, u64> {
-        let names: BTreeSet<&str> = self.lists.iter().flat_map(|list| list.names()).collect();
-        let has = |stretch: &&Stretch, name: &str| {
-            let mut lists = stretch
-                .holds
-                .lists
-                .iter()
-                .filter_map(|place| self.lists.get(*place));
-            lists.any(|list| list.has_all_of(name))
-        };
-        let seconds = |name: &&'a str| {
-            let stretches = self.union.iter().filter(|stretch| has(stretch, name));
-            stretches.map(Stretch::seconds).sum()
-        };
-        names
-            .into_iter()
-            .map(|name| (name, seconds(&name)))
-            .collect()
-    }
 }
 
 /// What the beginning of the certificate says of it, if not everything was requested all the time.
 pub(super) fn sentence(statement: &Statement) -> Option<String> {
-    let requested = Requested::of(statement)?;
-    let all = requested.seconds();
+    let requested = OfDay::of(statement)?;
+    let all = requested.by_lists.seconds();
     if requested.one().is_some() || all == 0 {
         return None;
     }
-    let complete = requested.complete();
+    let complete = requested.by_lists.complete();
     let lacking: Vec<_> = complete
         .iter()
         .filter(|(_, seconds)| **seconds < all)
@@ -150,7 +127,7 @@ pub(super) fn sentence(statement: &Statement) -> Option<String> {
 
 /// The section, if the stream has only what is requested.
 pub(super) fn section(statement: &Statement) -> Option<String> {
-    let requested = Requested::of(statement)?;
+    let requested = OfDay::of(statement)?;
     if let Some(list) = requested.one() {
         let text = format!(
             "In every covered second, each server that has it had requested: {}.",
@@ -167,26 +144,30 @@ pub(super) fn section(statement: &Statement) -> Option<String> {
     Some(parts.join("\n"))
 }
 
-fn head(requested: &Requested<'_>) -> String {
+fn head(requested: &OfDay<'_>) -> String {
     let text = format!(
         "The servers did not request the same collections all the time. A second counts as covered if a server has it, \
          whatever that server had requested; it is complete only for the collections that such a server had requested. \
          The first table says in how many of the {} each of them was. What only one server has is no loss of the \
          other where their lists differ: so the estimate is made without the seconds in which they do, without the 10 \
          seconds before these, and without the second after them.",
-        plural(requested.seconds(), "covered second", "covered seconds")
+        plural(
+            requested.by_lists.seconds(),
+            "covered second",
+            "covered seconds"
+        )
     );
     wrapped(&text, "", WIDTH)
 }
 
-fn complete(requested: &Requested<'_>) -> String {
+fn complete(requested: &OfDay<'_>) -> String {
     let mut rows = vec![vec!["collection".to_owned(), "seconds".to_owned()]];
-    let complete = requested.complete().into_iter();
+    let complete = requested.by_lists.complete().into_iter();
     rows.extend(complete.map(|(name, seconds)| vec![name.to_owned(), thousands(seconds)]));
     table(&rows, &[1])
 }
 
-fn rows(requested: &Requested<'_>) -> String {
+fn rows(requested: &OfDay<'_>) -> String {
     let head = ["server", "from (UTC)", "until", "seconds", "list"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let servers = requested.servers.iter();
@@ -214,7 +195,7 @@ fn rows(requested: &Requested<'_>) -> String {
     table(&rows, &[3]) + &further(all.len())
 }
 
-fn named(requested: &Requested<'_>) -> String {
+fn named(requested: &OfDay<'_>) -> String {
     let lists = requested.lists.iter().enumerate();
     let lists = lists.map(|(place, list)| {
         let line = format!("List {}: {}", place + 1, list.words());

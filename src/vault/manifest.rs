@@ -17,7 +17,7 @@ use super::{deleted::HELD_BACK, layout::FileKind};
 use crate::{
     cover::{
         backfill::Backfill,
-        collections::AskedFor,
+        collections::Requested,
         estimate::{Both, Estimate},
         gap::Gap,
         rules::InForce,
@@ -86,7 +86,7 @@ pub struct HourSaid {
     pub rules: Option<InForce>,
     /// Where a platform sends only the collections that are asked for: which were asked for in which seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub collections: Option<AskedFor>,
+    pub collections: Option<Requested>,
     /// How many posts both missed; none with other than two servers, or no second that both have.
     pub estimate: Option<Estimate>,
     /// What the connections that asked for backfill brought, by server and time.

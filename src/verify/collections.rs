@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, path::Path};
 use super::problem::Problems;
 use crate::{
     cover::{
-        collections::{AskedFor, Stretch},
+        collections::{Requested, Stretch},
         seconds, throughout,
     },
     source::Source,
@@ -50,7 +50,7 @@ pub fn check(path: &Path, (source, said): (&dyn Source, &HourSaid), problems: &m
 }
 
 /// Whether the lists ascend, and are those that servers requested.
-fn are_those_of_servers(found: &AskedFor) -> bool {
+fn are_those_of_servers(found: &Requested) -> bool {
     let stretches = found.servers.values().flatten();
     let named: BTreeSet<usize> = stretches
         .flat_map(|stretch| &stretch.holds.lists)

@@ -11,7 +11,7 @@ use crate::{
         account::{Account, Given, account},
         alike::alike,
         backfill::{Backfill, Connection, Hole},
-        collections::{self, AskedFor, Lists},
+        collections::{self, Lists, Requested},
         estimate::estimate,
         evidence::Timeline,
         part::{self, Part},
@@ -158,7 +158,7 @@ fn rules(sums: &Sums<'_>, intervals: &[Interval]) -> Option<InForce> {
 }
 
 /// The collections that were asked for.
-fn collections(sums: &Sums<'_>, intervals: &[Interval]) -> Option<AskedFor> {
+fn collections(sums: &Sums<'_>, intervals: &[Interval]) -> Option<Requested> {
     let servers: Vec<(&Leg, &Lists)> = sums.servers.iter().zip(sums.collections?).collect();
     Some(collections::of_servers(intervals, &servers))
 }
@@ -183,7 +183,7 @@ fn lost(sums: &Sums<'_>, intervals: &[Interval]) -> Vec<BTreeSet<i64>> {
 fn alike_of(
     sums: &Sums<'_>,
     intervals: &[Interval],
-    chosen: (Option<&InForce>, Option<&AskedFor>),
+    chosen: (Option<&InForce>, Option<&Requested>),
 ) -> Option<Vec<bool>> {
     let [first, second] = sums.servers else {
         return None;

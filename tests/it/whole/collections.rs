@@ -7,13 +7,20 @@ use twinstream::{period::UtcMs, segment::collections::Collections};
 const BEFORE: [&str; 2] = ["app.bsky.feed.post", "app.bsky.feed.repost"];
 const AFTER: [&str; 2] = ["app.bsky.feed.like", "app.bsky.feed.post"];
 
+/// With it, a report writes the files to cite the archive by.
+const DATASET: &str = "\n[dataset]\ntitle = \"Posts\"\ncreators = [{ name = \"Example, Ada\" }]";
+
 fn configure(site: &Site, server: u8, list: [&str; 2]) {
     let path = site.path(&format!("server{server}.toml"));
     let text = fs::read_to_string(&path).unwrap();
     let lines = text.lines().filter(|line| !line.starts_with("collections"));
     let lines: Vec<&str> = lines.collect();
     let section = format!("[bluesky]\ncollections = {list:?}");
-    fs::write(&path, lines.join("\n").replace("[bluesky]", &section)).unwrap();
+    let mut text = lines.join("\n").replace("[bluesky]", &section);
+    if !text.contains(DATASET) {
+        text += DATASET;
+    }
+    fs::write(&path, text).unwrap();
 }
 
 /// Ends a server's collector and starts it again with the other list; says when.
@@ -111,6 +118,14 @@ fn check_certificate(site: &Site) {
         "in which they were sent the same",
     ] {
         assert!(words.contains(said), "{said}: {text}");
+    }
+    let page = fs::read_to_string(site.path("server1/vault/DATASET.md")).unwrap();
+    let words = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = "The servers did not request the same collections all the time. Of the";
+    let (_, told) = words.split_once(said).expect(&page);
+    let (told, _) = told.split_once(" Each day's certificate").unwrap();
+    for name in ["like in ", "post in ", "repost in "] {
+        assert!(told.contains(&format!("app.bsky.feed.{name}")), "{told}");
     }
     let path = &site.vault_files("14_manifest.json")[0];
     let changed = fs::read_to_string(path).unwrap();
