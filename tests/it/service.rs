@@ -58,7 +58,8 @@ impl Drop for Site {
             let log = fs::read_to_string(self.path("run.log")).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
             let last = lines.len().saturating_sub(80);
-            eprintln!("the end of run.log:\n{}", lines[last..].join("\n"));
+            let log = format!("the end of run.log:\n{}\n", lines[last..].join("\n"));
+            std::io::stderr().write_all(log.as_bytes()).unwrap();
         }
     }
 }
