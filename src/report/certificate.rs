@@ -228,6 +228,10 @@ fn has(statement: &Statement) -> String {
         words += " An emptied second is covered as well: its posts came, and all of them were taken out, or are held \
                   back.";
     }
+    if 1 < statement.servers.len() && !is_alike(statement) {
+        words += " In seconds in which servers were not sent the same, or may not have been, a post that no other server \
+                  has is not necessarily one that the others missed.";
+    }
     format!("{}\n{}", table(&rows, &right), wrapped(&words, "", WIDTH))
 }
 
@@ -253,16 +257,16 @@ fn deletions(statement: &Statement) -> Vec<Vec<String>> {
     rows
 }
 
-/// Whether both servers were sent the same all the time.
+/// Whether all servers were sent the same all the time, as far as it is known.
 fn is_alike(statement: &Statement) -> bool {
     statement.hours.iter().all(|said| {
         let all: Vec<i64> = seconds::all(&said.intervals).collect();
         let chosen = (said.rules.as_ref(), said.collections.as_ref());
-        let alike = match &said.minutes.servers[..] {
-            [first, second] => alike(&all, chosen, [first, second]),
-            _ => None,
-        };
-        alike.is_none_or(|alike| alike.iter().all(|alike| *alike))
+        let mut pairs = said.minutes.servers.array_windows();
+        pairs.all(|[first, second]| {
+            let alike = alike(&all, chosen, [first, second]);
+            alike.is_none_or(|alike| alike.iter().all(|alike| *alike))
+        })
     })
 }
 
