@@ -34,6 +34,7 @@ impl SourceArg {
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// The configuration file [default: ./twinstream.toml, then /etc/twinstream/twinstream.toml]
     #[arg(value_parser = users_path(), long, global = true, env = "TWINSTREAM_CONFIG", value_name = "FILE")]
