@@ -20,7 +20,7 @@ use twinstream::segment::line;
 use super::folder::files_below;
 
 /// Longer than anything takes on a machine that does ten other things: who has waited so long waits in vain.
-const IN_VAIN: Duration = Duration::from_mins(3);
+const IN_VAIN: Duration = Duration::from_mins(6);
 
 /// Waits until something is so; the test fails when that takes too long.
 #[track_caller]
