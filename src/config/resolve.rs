@@ -691,6 +691,28 @@ mod tests {
     }
 
     #[test]
+    fn a_server_is_there_up_to_the_day_on_which_it_ended() {
+        let gone = TWO.replace("deliver_to =", "until = \"2026-11-01\"\ndeliver_to =");
+        let settings = settings(&format!("{ONE}{gone}"), &ThisMachine::default()).unwrap();
+        let [stays, ended] = &settings.servers[..] else {
+            panic!("{:?}", settings.servers)
+        };
+        let is_there = |server: &Server, hour: &str| {
+            let hour = hour.parse().unwrap();
+            let has: Vec<bool> = server
+                .legs()
+                .iter()
+                .map(|leg| server.has(leg, hour))
+                .collect();
+            assert_eq!(has, [server.is_there(hour)]);
+            has == [true]
+        };
+        // from the beginning of that day on, nothing waits for it
+        assert!(is_there(ended, "2026-10-31_23") && !is_there(ended, "2026-11-01_00"));
+        assert!(!is_there(ended, "2026-11-01_23") && is_there(stays, "2026-11-01_00"));
+    }
+
+    #[test]
     fn what_is_wrong_is_said_all_at_once() {
         check_wrong("", &[(None, "`servers`: there is no server")]);
         let text = format!(

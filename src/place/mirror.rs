@@ -101,6 +101,40 @@ mod tests {
     use super::*;
     use crate::{place::folder::Folder, world::disk::RealDisk};
 
+    /// Whoever believed another spool's acknowledgements would delete what this one has never had.
+    #[test]
+    fn what_another_spool_has_told_is_forgotten_and_what_this_one_has_told_is_kept() {
+        let (there, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = Folder {
+            disk: &RealDisk,
+            root: there.path(),
+        };
+        let told = here.path().join("acks.jsonl");
+        let mark = |id: u128| {
+            let mark = spool_mark(&PlaceId::of(id)).unwrap();
+            disk::put(&RealDisk, &there.path().join(SPOOL_MARK), &mark).unwrap();
+        };
+        let is_told = || {
+            fetch(&store, &RealDisk, here.path(), &["acks.jsonl"]).unwrap();
+            RealDisk.len(&told).unwrap().is_some()
+        };
+        mark(1);
+        assert!(!is_told());
+        disk::put(&RealDisk, &told, b"{}\n").unwrap();
+        assert!(is_told());
+        mark(2);
+        assert!(!is_told());
+        disk::put(&RealDisk, &told, b"{}\n").unwrap();
+        RealDisk.remove(&there.path().join(SPOOL_MARK)).unwrap();
+        assert!(!is_told(), "one without a mark is another one");
+        assert!(
+            RealDisk
+                .len(&here.path().join(SPOOL_MARK))
+                .unwrap()
+                .is_none()
+        );
+    }
+
     #[test]
     fn a_spool_is_marked_where_nothing_is_and_nowhere_else() {
         let (a, b) = (PlaceId::of(1), PlaceId::of(2));

@@ -221,6 +221,29 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_that_the_certificate_does_not_have_makes_it_outdated() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = dir.path();
+        let day: Day = "2026-11-23".parse().unwrap();
+        append(&ledger::path(vault), &line("2026-11-23_01", 1, 1));
+        let text = statement(&[("2026-11-23_01", 1, 1)], "null");
+        append(&Public::Day(day, DayFile::Statement).path(vault), &text);
+        let mut outdated = Outdated::default();
+        let mut look = || {
+            let mut notes = DayNotes::none(&RealDisk, vault, UtcMs(0));
+            outdated.look(&RealDisk, vault, &mut notes).unwrap()
+        };
+        assert!(look().is_empty());
+        append(&ledger::path(vault), &line("2026-11-23_02", 1, 2));
+        let found = look();
+        let how = How {
+            revisions: 2,
+            is_late: true,
+        };
+        assert_eq!(found, [(day, how)].into());
+    }
+
+    #[test]
     fn a_certificate_is_outdated_from_the_next_revision_until_it_is_made_anew() {
         let dir = tempfile::tempdir().unwrap();
         let vault = dir.path();

@@ -297,7 +297,18 @@ impl InStore<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+    use crate::{
+        place::{
+            folder::Folder,
+            store::{Content, Created, Store, StoreError, Timed, Window, create_of},
+        },
+        segment::sha256::Sha256,
+        vault::in_store::commit_bytes,
+        world::disk::RealDisk,
+    };
 
     const HOUR: Duration = Duration::from_hours(1);
 
@@ -355,6 +366,108 @@ mod tests {
         // several at one revision: which of them was committed has to be read
         there.take((3, 9), at(93));
         assert_eq!(suspects(&there, 3, 93), [(1, 1), (2, 2), (3, 3), (3, 9)]);
+    }
+
+    /// A folder that knows when its files were created: long ago.
+    struct Old<'a>(Folder<'a>);
+
+    impl Store for Old<'_> {
+        fn name(&self) -> String {
+            self.0.name()
+        }
+
+        fn create(&self, key: &Key, content: &Content<'_>) -> Result<Created, StoreError> {
+            self.0.create(key, content)
+        }
+
+        fn read(
+            &self,
+            key: &Key,
+            bytes_max: u64,
+            sink: &mut dyn Write,
+        ) -> Result<Option<u64>, StoreError> {
+            self.0.read(key, bytes_max, sink)
+        }
+
+        fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
+            self.0.list(prefix, &mut |listed| {
+                each(Listed {
+                    created: Some(at(0)),
+                    ..listed
+                });
+            })
+        }
+
+        fn delete(&self, key: &Key) -> Result<(), StoreError> {
+            self.0.delete(key)
+        }
+    }
+
+    impl Timed for Old<'_> {
+        fn now(&self) -> Result<UtcMs, StoreError> {
+            Ok(at(999))
+        }
+
+        fn create_within(
+            &self,
+            key: &Key,
+            content: &Content<'_>,
+            _window: Window,
+        ) -> Result<Created, StoreError> {
+            self.create(key, content)
+        }
+    }
+
+    /// The manifest of a revision of an hour with one file of these bytes.
+    fn manifest(revision: u64, bytes: &[u8]) -> Vec<u8> {
+        let text =
+            include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_13_manifest.json");
+        let mut json: serde_json::Value = serde_json::from_str(text).unwrap();
+        json["history"]["revision"] = revision.into();
+        let mut output = json["outputs"][0].take();
+        output["bytes"] = bytes.len().into();
+        output["sha256"] = Sha256::of(bytes).to_string().into();
+        json["outputs"] = vec![output].into();
+        format!("{json}\n").into_bytes()
+    }
+
+    /// The former files may be the last whole ones.
+    #[test]
+    fn superseded_files_stay_as_long_as_those_in_their_place_are_not_whole() {
+        for (there, is_whole) in [(&b"two"[..], true), (b"twe", false), (b"tw", false)] {
+            let (remote, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let store = Old(Folder {
+                disk: &RealDisk,
+                root: remote.path(),
+            });
+            let mut ledger = ledger::Ledger::open(&RealDisk, copy.path()).unwrap();
+            let mut first = None;
+            for (revision, bytes, lies) in [(1, &b"one"[..], &b"one"[..]), (2, b"two", there)] {
+                let json = manifest(revision, bytes);
+                let manifest = Manifest::from_json(&json).unwrap();
+                let hour = manifest.hour;
+                let name = attempt_name(revision, revision);
+                let file = &manifest.outputs[0].name;
+                let key = data_key(hour, &name, file).unwrap();
+                create_of(&store, &key, lies).unwrap();
+                first.get_or_insert(key);
+                let commit = commit_bytes(&name, &json).unwrap();
+                create_of(&store, &revision_key(hour, revision).unwrap(), &commit).unwrap();
+                ledger.append(&RealDisk, hour, revision, &json).unwrap();
+            }
+            let draw = || Ok(7);
+            let vault = InStore::new(&store, &RealDisk, copy.path(), &draw).unwrap();
+            let keep = Keep {
+                orphans: HOUR,
+                superseded: None,
+            };
+            let swept = vault.sweep(None, keep).unwrap();
+            assert_eq!(swept.problems.is_empty(), is_whole, "{:?}", swept.problems);
+            assert_eq!(swept.attempts, u64::from(is_whole));
+            let key = first.unwrap();
+            let is_there = digest_of(&store, &key, 99).unwrap().is_some();
+            assert_eq!(is_there, !is_whole, "{there:?}");
+        }
     }
 
     #[test]

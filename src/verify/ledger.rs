@@ -220,3 +220,56 @@ pub fn check_there(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is found of an hour whose manifests have these hashes, where the ledger has lines with those.
+    fn found(manifests: &[u8], lines: &[u8]) -> (Vec<String>, Vec<u64>) {
+        let hour: Hour = "2026-11-23_14".parse().unwrap();
+        let hash = |of: &u8| Sha256::of(&[*of]);
+        let line = |(of, revision): (&u8, u64)| Line {
+            hour,
+            revision,
+            manifest_sha256: hash(of),
+            previous: hash(&0),
+        };
+        let lines: Vec<Line> = lines.iter().zip(1..).map(line).collect();
+        let place = HourPlace {
+            folder: PathBuf::from("vault/2026-11-23"),
+            hour,
+            is_strict: true,
+            is_half_done: false,
+        };
+        let hashes: Vec<Option<Sha256>> = manifests.iter().map(|of| Some(hash(of))).collect();
+        let (mut behind, mut problems) = (Vec::new(), Problems::default());
+        check_ledger(
+            &place,
+            &hashes,
+            (&Root::default(), &[(hour, lines)].into()),
+            &mut behind,
+            &mut problems,
+        );
+        let told = problems.0.into_iter().map(|problem| problem.what);
+        (told.collect(), behind.iter().map(|of| of.lacks).collect())
+    }
+
+    #[test]
+    fn an_hour_has_the_revisions_of_the_ledger_no_fewer_and_no_others() {
+        assert_eq!(found(&[1, 2], &[1, 2]), (vec![], vec![]));
+        let (told, behind) = found(&[1], &[1, 2]);
+        assert_eq!(
+            told,
+            ["the ledger has 2 revisions of 2026-11-23_14, the folder 1"]
+        );
+        assert!(behind.is_empty());
+        let (told, _) = found(&[1, 3], &[1, 2]);
+        assert_eq!(
+            told,
+            ["revision 2 of 2026-11-23_14: its manifest is not the one that was committed"]
+        );
+        // a copy of a ledger may be older than what it vouches for
+        assert_eq!(found(&[1, 2, 3], &[1]), (vec![], vec![2]));
+    }
+}
