@@ -612,6 +612,23 @@ mod tests {
     /// Seconds in which nobody is sent anything.
     const OUTAGE: std::ops::Range<i64> = 100..160;
 
+    /// Ten minutes of an archive that began before them. A test names what it is about.
+    const HOUR: Given<'static> = Given {
+        intervals: &[Interval {
+            begin: UtcMs(0),
+            end: UtcMs(600_000),
+        }],
+        servers: &[],
+        posts: &[],
+        timelines: &[],
+        is_in_span: true,
+        began: Some(UtcMs(-1)),
+        has_rules: false,
+        tells_when_seen: false,
+        alike: None,
+        lost: &[],
+    };
+
     fn up(downs: &[(i64, i64, Cause)]) -> Timeline {
         let downs = downs.iter().map(|(begin, end, cause)| Down {
             begin: UtcMs(*begin),
@@ -639,16 +656,10 @@ mod tests {
             (second, in_second)
         });
         account(&Given {
-            intervals: &hour(),
             servers: &["1".parse().unwrap(), "2".parse().unwrap()],
             posts: &[posts.filter(|(_, has)| 0 < has.posts).collect()],
             timelines,
-            is_in_span: true,
-            began: Some(UtcMs(-1)),
-            has_rules: false,
-            tells_when_seen: false,
-            alike: None,
-            lost: &[],
+            ..HOUR
         })
     }
 
@@ -666,16 +677,12 @@ mod tests {
         let posts: Seconds = posts.map(|second| (second, of_second.clone())).collect();
         let found = |lost: &[BTreeSet<i64>]| {
             account(&Given {
-                intervals: &hour(),
                 servers: &["1".parse().unwrap(), "2".parse().unwrap()],
                 posts: std::slice::from_ref(&posts),
                 timelines: &[up(&[]), up(&[])],
-                is_in_span: true,
-                began: Some(UtcMs(-1)),
-                has_rules: false,
                 tells_when_seen: true,
-                alike: None,
                 lost,
+                ..HOUR
             })
         };
         let silent = found(&[]);
@@ -709,16 +716,12 @@ mod tests {
         let posts: Seconds = (0..600).map(|second| (second, of_second.clone())).collect();
         let both = |alike: Option<&[bool]>| {
             let found = account(&Given {
-                intervals: &hour(),
                 servers: &["1".parse().unwrap(), "2".parse().unwrap()],
                 posts: std::slice::from_ref(&posts),
                 timelines: &[up(&[]), up(&[])],
-                is_in_span: true,
-                began: Some(UtcMs(-1)),
-                has_rules: false,
                 tells_when_seen: true,
                 alike,
-                lost: &[],
+                ..HOUR
             });
             let seconds = found.both[0].values().map(|both| both.seconds);
             seconds.collect::<Vec<_>>()
@@ -726,11 +729,6 @@ mod tests {
         assert_eq!(both(None), [60; 10]);
         let alike: Vec<bool> = (0..600).map(|place| place < 90).collect();
         assert_eq!(both(Some(&alike))[..3], [60, 30, 0]);
-    }
-
-    fn hour() -> [Interval; 1] {
-        let (begin, end) = (UtcMs(0), UtcMs(600_000));
-        [Interval { begin, end }]
     }
 
     fn told(account: &Account) -> Vec<String> {
@@ -819,16 +817,11 @@ mod tests {
         };
         let posts = (0..600).filter(|second| has(*second));
         account(&Given {
-            intervals: &hour(),
             servers: &["1".parse().unwrap()],
             posts: &[posts.map(|second| (second, one.clone())).collect()],
             timelines: std::slice::from_ref(timeline),
-            is_in_span: true,
             began: Some(UtcMs(began)),
-            has_rules: false,
-            tells_when_seen: false,
-            alike: None,
-            lost: &[],
+            ..HOUR
         })
     }
 
@@ -1038,16 +1031,12 @@ mod tests {
         };
         let posts: Vec<Seconds> = part::parts(&names).into_iter().map(of_part).collect();
         let found = account(&Given {
-            intervals: &hour(),
             servers: &names,
             posts: &posts,
             timelines: &timelines,
-            is_in_span: true,
             began: legs.iter().map(|of| UtcMs(of.2)).min(),
             has_rules,
-            tells_when_seen: false,
-            alike: None,
-            lost: &[],
+            ..HOUR
         });
         let begins = |of: &Covered| of.begins.unwrap().second();
         let names = names.iter().map(Leg::to_string).zip(&found.servers);
@@ -1139,16 +1128,11 @@ mod tests {
         let found = |timeline: &Timeline, has: &dyn Fn(i64) -> Option<bool>| {
             let posts = (0..600).filter_map(|second| Some((second, post(has(second)?))));
             let account = account(&Given {
-                intervals: &hour(),
                 servers: &["1".parse().unwrap()],
                 posts: &[posts.collect()],
                 timelines: std::slice::from_ref(timeline),
-                is_in_span: true,
                 began: Some(UtcMs(0)),
-                has_rules: false,
-                tells_when_seen: false,
-                alike: None,
-                lost: &[],
+                ..HOUR
             });
             let has = account.union.covered;
             let gaps = told(&account).into_iter();
@@ -1207,16 +1191,10 @@ mod tests {
         let posts = (0..130).filter_map(|second| Some((second, in_second(of(second)?))));
         let posts: BTreeMap<i64, InSecond> = posts.collect();
         let found = account(&Given {
-            intervals: &hour(),
             servers: &["1".parse().unwrap(), "2".parse().unwrap()],
             posts: &[posts],
             timelines: &[up(&broken), up(&broken)],
-            is_in_span: true,
-            began: Some(UtcMs(-1)),
-            has_rules: false,
-            tells_when_seen: false,
-            alike: None,
-            lost: &[],
+            ..HOUR
         });
         let both = |minute| <[u64; 4]>::from(found.both[0][&Minute(minute)]);
         assert_eq!(both(0), [58, 119, 118, 117]);

@@ -174,41 +174,14 @@ pub(super) fn ms(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segment::name::SegmentName;
-    use crate::segment::sha256::Sha256;
 
     fn at(text: &str) -> UtcMs {
         format!("2026-11-{text}:00Z").parse().unwrap()
     }
 
     fn segment(minute: &str, hours: &[&str]) -> SpoolSegment {
-        let name = format!("1_sample_20261123T{minute}Z_3fa9c01b_000");
-        let parsed: SegmentName = name.parse().unwrap();
-        SpoolSegment {
-            minute: parsed.minute,
-            is_slow: false,
-            name: parsed,
-            number: 1,
-            offset_ms: None,
-            lag: None,
-            step_ms: None,
-            rejected: 0,
-            began: None,
-            sha256: Sha256::ZEROS,
-            formerly: Vec::new(),
-            events_sha256: Sha256::ZEROS,
-            lines: 1,
-            events: 1,
-            hours: hours.iter().map(|h| (h.parse().unwrap(), 1)).collect(),
-            started: None,
-            is_first: false,
-            ends_early: false,
-            stopped: false,
-            backfill: 0,
-            out_of_window: Vec::new(),
-            listened: Vec::new(),
-            arrived: at("23T13:00"),
-        }
+        let lines: Vec<_> = hours.iter().map(|hour| (*hour, 1)).collect();
+        plan::testing::segment("1", minute, &lines, "13:00")
     }
 
     /// Which minutes may be compressed and which deleted: the hour 13 is merged with the segments
@@ -219,12 +192,12 @@ mod tests {
         now: &str,
     ) -> (Vec<String>, Vec<String>) {
         let spooled = [
-            segment("1310", &["2026-11-23_13"]),
+            segment("1310", &["23_13"]),
             // rejected lines only, or none at all
             segment("1311", &[]),
-            segment("1400", &["2026-11-23_13", "2026-11-23_14"]),
-            segment("1430", &["2026-11-23_14"]),
-            segment("1431", &["2026-11-23_14"]),
+            segment("1400", &["23_13", "23_14"]),
+            segment("1430", &["23_14"]),
+            segment("1431", &["23_14"]),
         ];
         let zone = Zone::named("UTC").unwrap();
         let (first, second) = (
@@ -299,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_no_hour_has_taken_stays() {
-        let spooled = [segment("1310", &["2026-11-23_13"]), segment("1311", &[])];
+        let spooled = [segment("1310", &["23_13"]), segment("1311", &[])];
         let zone = Zone::named("UTC").unwrap();
         let mut needs = Needs::new(&spooled, &zone, |_| true);
         let allowed = |needs: &Needs<'_>| {
@@ -322,7 +295,7 @@ mod tests {
     /// When what may be done: for a segment of the hour 13 whose events the hour 14 needs, too.
     #[test]
     fn every_hour_counts_that_has_lines_or_events_of_it() {
-        let spooled = [segment("1359", &["2026-11-23_13"]), segment("1431", &[])];
+        let spooled = [segment("1359", &["23_13"]), segment("1431", &[])];
         let zone = Zone::named("UTC").unwrap();
         let hours: [Hour; 2] = ["2026-11-23_13", "2026-11-23_14"].map(|hour| hour.parse().unwrap());
         let mut needs = Needs::new(&spooled, &zone, |_| true);
@@ -364,7 +337,7 @@ mod tests {
     /// The lines of all three are in the hour 13, which is merged and whole; the hour 14 is still to take their events.
     #[test]
     fn what_an_hour_is_still_to_take_stays() {
-        let of_thirteen = |minute| segment(minute, &["2026-11-23_13"]);
+        let of_thirteen = |minute| segment(minute, &["23_13"]);
         let spooled = ["1310", "1359", "1400", "1431"].map(of_thirteen);
         let zone = Zone::named("UTC").unwrap();
         let mut needs = Needs::new(&spooled, &zone, |_| true);
@@ -390,7 +363,7 @@ mod tests {
         let zone = Zone::named("UTC").unwrap();
         let hour: Hour = "2026-11-23_13".parse().unwrap();
         let of = |server: &str, minute: &str, number: u64, arrived: &str| {
-            let mut segment = segment(minute, &["2026-11-23_13"]);
+            let mut segment = segment(minute, &["23_13"]);
             let name = segment.name.to_string().replacen('1', server, 1);
             segment.name = name.parse().unwrap();
             (segment.number, segment.arrived) = (number, at(arrived));

@@ -26,6 +26,7 @@ use crate::{
     period::{Hour, Interval, Minute, UtcMs},
     segment::{
         name::{Leg, SegmentName},
+        seal::Digest,
         sha256::Sha256,
     },
     world::disk::{self, Disk},
@@ -264,6 +265,20 @@ pub struct Output {
     pub content_sha256: Sha256,
     /// Its rows, header not counted.
     pub rows: u64,
+}
+
+impl Output {
+    /// A file of these bytes, whose content begins with so many lines that are no rows.
+    pub(super) fn of(name: String, file: &Digest, content: &Digest, header_lines: u64) -> Self {
+        Self {
+            name,
+            bytes: file.bytes,
+            sha256: file.sha256,
+            content_bytes: content.bytes,
+            content_sha256: content.sha256,
+            rows: content.lines.saturating_sub(header_lines),
+        }
+    }
 }
 
 /// What each server saw in each minute of the hour.

@@ -282,20 +282,9 @@ impl XzWriter {
         let file = self.encoder.end()?;
         let ((file, mark), content) = (file.finish_marked()?, self.content.finish());
         Ok(Written {
-            output: output(name, &file, &content, header_lines),
+            output: Output::of(name, &file, &content, header_lines),
             marks: [mark, self.marker.finish()],
         })
-    }
-}
-
-fn output(name: String, file: &Digest, content: &Digest, header_lines: u64) -> Output {
-    Output {
-        name,
-        bytes: file.bytes,
-        sha256: file.sha256,
-        content_bytes: content.bytes,
-        content_sha256: content.sha256,
-        rows: content.lines.saturating_sub(header_lines),
     }
 }
 
@@ -340,7 +329,7 @@ pub fn read_through(
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    Ok(output(name, &file.finish(), &content, header_lines))
+    Ok(Output::of(name, &file.finish(), &content, header_lines))
 }
 
 /// Threads that read a file back; one that was written in one block has work for one.

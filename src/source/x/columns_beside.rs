@@ -1,6 +1,9 @@
 //! The API's objects, member by member, as columns: what comes beside a post.
 
-use super::columns_parts::{COUNTRY_CODES, FLOATS, SCOPE, TEXTS, URL, USER_ENTITIES};
+use super::columns_parts::{
+    COUNTRY_CODES, FLOATS, NON_PUBLIC_METRICS, ORGANIC_METRICS, PROMOTED_METRICS, SCOPE, TEXTS,
+    URL, USER_ENTITIES,
+};
 use crate::source::columns::{Column, Type, column};
 
 const USER_METRICS: &[Column] = &[
@@ -151,21 +154,9 @@ pub(super) const MEDIA: &[Column] = &[
         Type::Struct(&[column("view_count", Type::Int, "Number of views")]),
         "Counts at the moment of delivery",
     ),
-    column(
-        "non_public_metrics",
-        Type::Json,
-        "Counts that only the author may see",
-    ),
-    column(
-        "organic_metrics",
-        Type::Json,
-        "Counts that only the author may see",
-    ),
-    column(
-        "promoted_metrics",
-        Type::Json,
-        "Counts that only the author may see",
-    ),
+    NON_PUBLIC_METRICS,
+    ORGANIC_METRICS,
+    PROMOTED_METRICS,
 ];
 
 const OPTION: &[Column] = &[

@@ -10,6 +10,11 @@ const BEGIN: Column = column("start", Type::Int, "First character in the text, f
 const END: Column = column("end", Type::Int, "Character after the last");
 pub(super) const URL: Column = column("url", Type::Text, "Address");
 
+const OF_AUTHOR: &str = "Counts that only the author may see";
+pub(super) const NON_PUBLIC_METRICS: Column = column("non_public_metrics", Type::Json, OF_AUTHOR);
+pub(super) const ORGANIC_METRICS: Column = column("organic_metrics", Type::Json, OF_AUTHOR);
+pub(super) const PROMOTED_METRICS: Column = column("promoted_metrics", Type::Json, OF_AUTHOR);
+
 const IMAGE: &[Column] = &[
     URL,
     column("width", Type::Int, "Pixels across"),

@@ -3,7 +3,10 @@
 //! From the OpenAPI descriptions 2.166 (which says tweet) and 2.167 (which says post) of X API v2.
 //! Where the two give a member different shapes, both are read.
 
-use super::columns_parts::{COUNTRY_CODES, ENTITIES, FLOATS, IDS, SCOPE, TEXT_ENTITIES, TEXTS};
+use super::columns_parts::{
+    COUNTRY_CODES, ENTITIES, FLOATS, IDS, NON_PUBLIC_METRICS, ORGANIC_METRICS, PROMOTED_METRICS,
+    SCOPE, TEXT_ENTITIES, TEXTS,
+};
 use crate::source::columns::{Column, Type, column};
 
 const REFERENCE: &[Column] = &[
@@ -152,21 +155,9 @@ pub(super) const POST: &[Column] = &[
         Type::Struct(POST_METRICS),
         "Counts at the moment of delivery: nearly all 0 in a live stream",
     ),
-    column(
-        "non_public_metrics",
-        Type::Json,
-        "Counts that only the author may see",
-    ),
-    column(
-        "organic_metrics",
-        Type::Json,
-        "Counts that only the author may see",
-    ),
-    column(
-        "promoted_metrics",
-        Type::Json,
-        "Counts that only the author may see",
-    ),
+    NON_PUBLIC_METRICS,
+    ORGANIC_METRICS,
+    PROMOTED_METRICS,
     column("attachments", Type::Struct(ATTACHMENTS), "Media and polls"),
     column(
         "entities",

@@ -23,7 +23,7 @@ use parquet::{
 use super::{
     super::manifest::Output,
     rows::LINE,
-    write::{lines, output, take_content},
+    write::{lines, take_content},
 };
 use crate::{
     segment::{raw, seal::Digester},
@@ -133,7 +133,7 @@ pub fn read_through(
         Ok(())
     })?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(output(name.into_owned(), file, content))
+    Ok(Output::of(name.into_owned(), &file, &content.finish(), 0))
 }
 
 /// What a file's own metadata has under that key.

@@ -236,23 +236,6 @@ impl ParquetWriter {
             self.put()?;
         }
         let file = self.writer.into_inner().map_err(failed)?.finish()?;
-        Ok(output(name, file, self.content))
-    }
-}
-
-/// What a manifest says of a file.
-pub(super) fn output(
-    name: String,
-    file: crate::segment::seal::Digest,
-    content: Digester,
-) -> Output {
-    let content = content.finish();
-    Output {
-        name,
-        bytes: file.bytes,
-        sha256: file.sha256,
-        content_bytes: content.bytes,
-        content_sha256: content.sha256,
-        rows: content.lines,
+        Ok(Output::of(name, &file, &self.content.finish(), 0))
     }
 }
