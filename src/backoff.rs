@@ -13,7 +13,7 @@ use std::{
     rc::Rc,
 };
 
-use crate::{alarm::AlarmKind, period::UtcMs, segment::event::Why};
+use crate::{alarm::AlarmKind, period::UtcMs, segment::event::WaitReason};
 
 /// A connection that has brought lines for this long has held: earlier failures no longer count.
 pub const HOLDS_MS: i64 = 30_000;
@@ -123,9 +123,9 @@ pub struct Next {
     /// Not before this instant.
     pub until: UtcMs,
     /// Why not sooner: the row of the table, or that requests are spread.
-    pub why: Why,
+    pub why: WaitReason,
     /// Until when the row of the table would wait by itself, and the row.
-    pub row: (UtcMs, Why),
+    pub row: (UtcMs, WaitReason),
     /// The alarm, if a person has to act. Trouble that passes by itself raises only the alarm that it leads to: no
     /// posts.
     pub alarm: Option<AlarmKind>,
@@ -134,8 +134,8 @@ pub struct Next {
 impl Next {
     /// The waits until then, one after the other. Trouble is waited out first; if there is no request for the leg after
     /// that, it is this and no longer the trouble that keeps it from asking.
-    pub fn waits(self, now: UtcMs) -> impl Iterator<Item = (UtcMs, Why)> {
-        let trouble = (self.why == Why::Budget).then_some(self.row);
+    pub fn waits(self, now: UtcMs) -> impl Iterator<Item = (UtcMs, WaitReason)> {
+        let trouble = (self.why == WaitReason::Budget).then_some(self.row);
         let waits = trouble.into_iter().chain([(self.until, self.why)]);
         waits.filter(move |(until, _)| now < *until)
     }
@@ -284,8 +284,8 @@ impl Backoff {
         let is_spread = PACE_MS.len() < self.in_window(now).count();
         let spread = if is_spread { self.allowed(now) } else { None };
         let of_all = self.allowance.0.borrow().allowed(self.leg, now);
-        let of_all = of_all.map(|until| (until, Why::Budget));
-        let row = (now, Why::Reconnect);
+        let of_all = of_all.map(|until| (until, WaitReason::Budget));
+        let row = (now, WaitReason::Reconnect);
         let (until, why) = spread.or(of_all).unwrap_or(row);
         self.promise(until);
         Next {
@@ -336,12 +336,12 @@ impl Backoff {
     /// An attempt has ended: when is the next, and why then?
     pub fn ended(&mut self, now: UtcMs, end: End) -> Next {
         let (wait_ms, why, alarm) = match end {
-            End::Local => (0, Why::DiskFull, None),
-            End::Dropped => (0, Why::Reconnect, None),
-            End::Failed => (linear(count(&mut self.network)), Why::Network, None),
+            End::Local => (0, WaitReason::DiskFull, None),
+            End::Dropped => (0, WaitReason::Reconnect, None),
+            End::Failed => (linear(count(&mut self.network)), WaitReason::Network, None),
             End::NotTheApi => {
                 let wait_ms = linear(count(&mut self.network));
-                (wait_ms, Why::NotTheApi, Some(AlarmKind::NotTheApi))
+                (wait_ms, WaitReason::NotTheApi, Some(AlarmKind::NotTheApi))
             }
             End::Refused {
                 refusal,
@@ -372,19 +372,21 @@ impl Backoff {
         now: UtcMs,
         refusal: Refusal,
         with_backfill: bool,
-    ) -> (i64, Why, Option<AlarmKind>) {
+    ) -> (i64, WaitReason, Option<AlarmKind>) {
         const MINUTE_MS: i64 = 60_000;
         const SERVER_MAX_MS: i64 = 320_000;
         match refusal {
             Refusal::Server => {
                 let wait_ms = doubling(5_000, count(&mut self.server), SERVER_MAX_MS);
-                (wait_ms, Why::ServerError, None)
+                (wait_ms, WaitReason::ServerError, None)
             }
             Refusal::RateLimit => match self.limit().reset {
-                Some(reset) if now < reset => (until_reset(now, reset), Why::RateLimit, None),
+                Some(reset) if now < reset => {
+                    (until_reset(now, reset), WaitReason::RateLimit, None)
+                }
                 _ => {
                     let wait_ms = doubling(MINUTE_MS, count(&mut self.rate_limit), WINDOW_MS);
-                    (wait_ms, Why::RateLimit, None)
+                    (wait_ms, WaitReason::RateLimit, None)
                 }
             },
             Refusal::TooManyConnections => {
@@ -392,23 +394,23 @@ impl Backoff {
                     0 => 10_000,
                     before => doubling(MINUTE_MS, before - 1, 5 * MINUTE_MS),
                 };
-                (wait_ms, Why::TooManyConnections, None)
+                (wait_ms, WaitReason::TooManyConnections, None)
             }
-            Refusal::Provisioning => (MINUTE_MS, Why::Provisioning, None),
-            Refusal::UsageCap => (WINDOW_MS, Why::UsageCap, Some(AlarmKind::Refused)),
+            Refusal::Provisioning => (MINUTE_MS, WaitReason::Provisioning, None),
+            Refusal::UsageCap => (WINDOW_MS, WaitReason::UsageCap, Some(AlarmKind::Refused)),
             // a person has to push some, and does not want to wait then
-            Refusal::NoRules => (MINUTE_MS, Why::NoRules, Some(AlarmKind::Rules)),
+            Refusal::NoRules => (MINUTE_MS, WaitReason::NoRules, Some(AlarmKind::Rules)),
             Refusal::Unauthorized => {
                 let wait_ms = doubling(10_000, count(&mut self.unauthorized), WINDOW_MS);
-                (wait_ms, Why::Unauthorized, Some(AlarmKind::Refused))
+                (wait_ms, WaitReason::Unauthorized, Some(AlarmKind::Refused))
             }
             Refusal::BadRequest if with_backfill && !self.without_backfill => {
                 self.without_backfill = true;
                 self.allowance.has_no_backfill();
-                (0, Why::NoBackfill, None)
+                (0, WaitReason::NoBackfill, None)
             }
-            Refusal::BadRequest => (WINDOW_MS, Why::BadRequest, Some(AlarmKind::Refused)),
-            Refusal::NotFound => (WINDOW_MS, Why::NotFound, Some(AlarmKind::Refused)),
+            Refusal::BadRequest => (WINDOW_MS, WaitReason::BadRequest, Some(AlarmKind::Refused)),
+            Refusal::NotFound => (WINDOW_MS, WaitReason::NotFound, Some(AlarmKind::Refused)),
         }
     }
 
@@ -434,7 +436,7 @@ impl Backoff {
     }
 
     /// When another request may be made, by our count and by the API's, and why not sooner; `None`: now.
-    fn allowed(&mut self, now: UtcMs) -> Option<(UtcMs, Why)> {
+    fn allowed(&mut self, now: UtcMs) -> Option<(UtcMs, WaitReason)> {
         let ends = self
             .in_window(now)
             .next()
@@ -459,9 +461,9 @@ impl Backoff {
         }
         // what the pace spreads of the budget ends with the budget
         let next = if paced.plus_ms(AFTER_RESET_MS) < until {
-            (until, Why::Budget)
+            (until, WaitReason::Budget)
         } else {
-            (until.max(paced), Why::Pace)
+            (until.max(paced), WaitReason::Pace)
         };
         (now < next.0).then_some(next)
     }
@@ -543,7 +545,7 @@ mod tests {
 
     /// The waits, in ms, and rows when the same end comes again and again, each as soon as it may.
     #[track_caller]
-    fn check_waits(end: End, why: Why, alarms: bool, expected_ms: &[i64]) {
+    fn check_waits(end: End, why: WaitReason, alarms: bool, expected_ms: &[i64]) {
         let mut backoff = backoff();
         let mut now = START;
         for expected_ms in expected_ms {
@@ -559,53 +561,53 @@ mod tests {
     #[test]
     fn each_row_of_the_table() {
         let s = |seconds: &[i64]| -> Vec<i64> { seconds.iter().map(|s| s * 1_000).collect() };
-        check_waits(End::Dropped, Why::Reconnect, false, &[0, 0, 0, 0]);
-        check_waits(End::Local, Why::DiskFull, false, &[0, 0]);
+        check_waits(End::Dropped, WaitReason::Reconnect, false, &[0, 0, 0, 0]);
+        check_waits(End::Local, WaitReason::DiskFull, false, &[0, 0]);
         check_waits(
             refused(Refusal::Server),
-            Why::ServerError,
+            WaitReason::ServerError,
             false,
             &s(&[5, 10, 20, 40, 80, 160, 320, 320, 320]),
         );
         check_waits(
             refused(Refusal::RateLimit),
-            Why::RateLimit,
+            WaitReason::RateLimit,
             false,
             &s(&[60, 120, 240, 480, 900, 900]),
         );
         check_waits(
             refused(Refusal::TooManyConnections),
-            Why::TooManyConnections,
+            WaitReason::TooManyConnections,
             false,
             &s(&[10, 60, 120, 240, 300, 300]),
         );
         check_waits(
             refused(Refusal::Provisioning),
-            Why::Provisioning,
+            WaitReason::Provisioning,
             false,
             &s(&[60, 60, 60]),
         );
         check_waits(
             refused(Refusal::UsageCap),
-            Why::UsageCap,
+            WaitReason::UsageCap,
             true,
             &s(&[900, 900]),
         );
         check_waits(
             refused(Refusal::Unauthorized),
-            Why::Unauthorized,
+            WaitReason::Unauthorized,
             true,
             &s(&[10, 20, 40, 80, 160, 320, 640, 900]),
         );
         check_waits(
             refused(Refusal::BadRequest),
-            Why::BadRequest,
+            WaitReason::BadRequest,
             true,
             &s(&[900, 900]),
         );
         check_waits(
             refused(Refusal::NotFound),
-            Why::NotFound,
+            WaitReason::NotFound,
             true,
             &s(&[900, 900]),
         );
@@ -789,7 +791,7 @@ mod tests {
             let mut backoff = backoff();
             backoff.answered(START, limit);
             let next = backoff.ended(START, refused(Refusal::RateLimit));
-            assert_eq!(next.why, Why::RateLimit);
+            assert_eq!(next.why, WaitReason::RateLimit);
             next.until.0 - START.0
         };
         assert!(is_about(wait(7_000), 8_000));
@@ -1026,25 +1028,28 @@ mod tests {
         let mut one = backoff();
         one.answered(START, limit);
         let next = one.ended(START, refused(Refusal::Server));
-        let waits: Vec<(UtcMs, Why)> = next.waits(START).collect();
-        let [(over, Why::ServerError), (until, Why::Budget)] = waits[..] else {
+        let waits: Vec<(UtcMs, WaitReason)> = next.waits(START).collect();
+        let [(over, WaitReason::ServerError), (until, WaitReason::Budget)] = waits[..] else {
             panic!("{waits:?}");
         };
         assert!(is_about(over.0 - START.0, 5_000));
         assert_eq!(until, START.plus_ms(600_000));
-        let left: Vec<(UtcMs, Why)> = next.waits(over).collect();
-        assert_eq!(left, [(until, Why::Budget)]);
+        let left: Vec<(UtcMs, WaitReason)> = next.waits(over).collect();
+        assert_eq!(left, [(until, WaitReason::Budget)]);
         // other legs have taken all
         let allowance = Allowance::new(2, vec![START; 22]);
         let mut leg = Backoff::of_leg(1, [], &allowance);
-        assert_eq!(leg.first(START).why, Why::Budget);
-        assert_eq!(leg.ended(START, End::Dropped).why, Why::Budget);
+        assert_eq!(leg.first(START).why, WaitReason::Budget);
+        assert_eq!(leg.ended(START, End::Dropped).why, WaitReason::Budget);
         // streams that break again and again are no want of requests
         let mut trial = Trial::new(3);
         for _ in 0..200 {
             trial.answered();
             let next = trial.backoff.ended(trial.now, End::Dropped);
-            assert!(matches!(next.why, Why::Reconnect | Why::Pace), "{next:?}");
+            assert!(
+                matches!(next.why, WaitReason::Reconnect | WaitReason::Pace),
+                "{next:?}"
+            );
             assert!(next.waits(trial.now).count() < 2);
             trial.now = next.until.plus_ms(10);
         }
@@ -1062,7 +1067,7 @@ mod tests {
         };
         // two had asked before one of them was answered
         for leg in &mut legs[..2] {
-            assert_eq!(leg.ended(START, with).why, Why::NoBackfill);
+            assert_eq!(leg.ended(START, with).why, WaitReason::NoBackfill);
         }
         assert!(legs.iter().all(|leg| !leg.may_backfill()));
         let later = Allowance::new(1, []);
@@ -1079,7 +1084,7 @@ mod tests {
             with_backfill: true,
         };
         let next = backoff.ended(START, with);
-        assert_eq!((next.until, next.why), (START, Why::NoBackfill));
+        assert_eq!((next.until, next.why), (START, WaitReason::NoBackfill));
         backoff.held();
         assert!(!backoff.may_backfill());
         backoff.may_backfill_again();
@@ -1139,13 +1144,13 @@ mod tests {
         for (end, why, alarm, expected_ms) in [
             (
                 refused(Refusal::NoRules),
-                Why::NoRules,
+                WaitReason::NoRules,
                 AlarmKind::Rules,
                 [60_000, 60_000, 60_000],
             ),
             (
                 End::NotTheApi,
-                Why::NotTheApi,
+                WaitReason::NotTheApi,
                 AlarmKind::NotTheApi,
                 [250, 500, 750],
             ),

@@ -7,7 +7,7 @@ use clap::Args;
 use twinstream::{
     period::{Minute, UtcMs},
     segment::{
-        event::{Event, What},
+        event::{Event, EventKind},
         line::{self, PROGRAM},
         name::{Leg, RunId},
         runs::Run,
@@ -185,7 +185,7 @@ impl Server {
         let program = PROGRAM.to_owned();
         writer.event(&Event {
             at: UtcMs((BEGIN.begin().second() - MARGIN_S) * 1_000),
-            what: What::Started {
+            what: EventKind::Started {
                 program,
                 number: 1,
                 after: None,

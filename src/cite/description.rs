@@ -12,7 +12,7 @@ use crate::{
     segment::sha256::Sha256,
     source::{Sources, Words},
     vault::{
-        ledger::{self, Line},
+        ledger::{self, LedgerLine},
         witness::WitnessStamp,
     },
 };
@@ -33,7 +33,7 @@ pub struct ArchiveState {
 
 impl ArchiveState {
     /// Of these first lines of a ledger, the whole of which is `ledger`.
-    pub fn of(lines: &[Line], whole: &[Line]) -> Self {
+    pub fn of(lines: &[LedgerLine], whole: &[LedgerLine]) -> Self {
         Self {
             lines: lines.len() as u64,
             hours: latest(lines).len() as u64,
@@ -50,7 +50,7 @@ impl ArchiveState {
 }
 
 /// The latest revision of each hour.
-pub fn latest(lines: &[Line]) -> BTreeMap<Hour, &Line> {
+pub fn latest(lines: &[LedgerLine]) -> BTreeMap<Hour, &LedgerLine> {
     lines.iter().map(|line| (line.hour, line)).collect()
 }
 
@@ -64,7 +64,7 @@ pub fn described(version: &str) -> Option<(u64, u64)> {
 }
 
 /// The first of the hours described that has a later revision.
-pub fn revised<'a>(first: &[Line], whole: &'a [Line]) -> Option<&'a Line> {
+pub fn revised<'a>(first: &[LedgerLine], whole: &'a [LedgerLine]) -> Option<&'a LedgerLine> {
     let known = latest(first);
     let later = whole.get(first.len()..).unwrap_or_default();
     later.iter().find(|line| known.contains_key(&line.hour))
@@ -140,7 +140,7 @@ impl<'a> Description<'a> {
         beside: Beside<'a>,
         archive: &'a Archive,
         state: ArchiveState,
-        lines: &[Line],
+        lines: &[LedgerLine],
         days: &'a BTreeMap<Day, DaySum>,
     ) -> Result<Option<Self>, UnknownZone> {
         let zone = Zone::named(&archive.timezone)?;
@@ -260,9 +260,9 @@ pub(super) mod tests {
     #[track_caller]
     fn check(zone: &str, hours: &[&str], time: [&str; 2], seconds: u64, expected: (u64, u64)) {
         let [begin, end] = time.map(|text| format!("{text}Z").parse::<UtcMs>().unwrap());
-        let lines: Vec<Line> = hours
+        let lines: Vec<LedgerLine> = hours
             .iter()
-            .map(|hour| Line {
+            .map(|hour| LedgerLine {
                 hour: hour.parse().unwrap(),
                 revision: 1,
                 manifest_sha256: Sha256::ZEROS,

@@ -28,7 +28,7 @@ use crate::{
         doi::{Minted, Unreadable},
         identity::{Identity, IdentityError},
         layout,
-        ledger::{self, LedgerError, Line},
+        ledger::{self, LedgerError, LedgerLine},
         public::{Public, RootFile},
         witness::Witness,
     },
@@ -106,8 +106,8 @@ pub type Texts = BTreeMap<RootFile, String>;
 fn texts(
     (disk, vault, data_dir): (&dyn Disk, &Path, &Path),
     beside: Beside<'_>,
-    first: &[Line],
-    whole: &[Line],
+    first: &[LedgerLine],
+    whole: &[LedgerLine],
 ) -> Result<Texts, MakeError> {
     let Some(identity) = Identity::read(disk, vault)? else {
         return Ok(Texts::new());
@@ -219,7 +219,7 @@ fn days(
     disk: &dyn Disk,
     vault: &Path,
     data_dir: &Path,
-    lines: &[Line],
+    lines: &[LedgerLine],
 ) -> Result<BTreeMap<Day, DaySum>, MakeError> {
     let path = memory_path(data_dir);
     // an unreadable file is made again
@@ -234,7 +234,7 @@ fn days(
         .collect::<BTreeSet<_>>()
     {
         let of_day = latest.range(hours(day)).map(|(_, line)| *line);
-        let of_day: Vec<&Line> = of_day.collect();
+        let of_day: Vec<&LedgerLine> = of_day.collect();
         let of = mark(&of_day);
         if memory.get(&day).is_none_or(|known| known.of != of) {
             let sum = sum(disk, &layout::day_folder(vault, day), day, &of_day)?;
@@ -266,7 +266,7 @@ pub(super) fn hours(day: Day) -> std::ops::RangeInclusive<Hour> {
     of_day(0)..=of_day(23)
 }
 
-fn mark(lines: &[&Line]) -> Sha256 {
+fn mark(lines: &[&LedgerLine]) -> Sha256 {
     let text = lines.iter().flat_map(|line| {
         [
             line.hour.to_string(),
@@ -279,10 +279,15 @@ fn mark(lines: &[&Line]) -> Sha256 {
 }
 
 /// The sums of the hours of a day that those lines speak of.
-fn sum(disk: &dyn Disk, folder: &Path, day: Day, lines: &[&Line]) -> Result<DaySum, MakeError> {
+fn sum(
+    disk: &dyn Disk,
+    folder: &Path,
+    day: Day,
+    lines: &[&LedgerLine],
+) -> Result<DaySum, MakeError> {
     let mut said = read::day(disk, folder, day)?;
     said.retain(|hour| lines.iter().any(|line| line.hour == hour));
-    let is_it = |line: &&&Line| {
+    let is_it = |line: &&&LedgerLine| {
         let last = said.revisions_of(line.hour).next_back();
         last.is_some_and(|last| last.of.manifest_sha256 == line.manifest_sha256)
     };

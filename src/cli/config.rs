@@ -32,11 +32,11 @@ Examples:
 `twinstream check` tests what is outside the file (token, folders, network).")]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
-    what: What,
+    command: ConfigCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum ConfigCommand {
     /// Prints every key with its default and what it means
     #[command(after_help = "Example:\n  twinstream config default > twinstream.toml")]
     Default,
@@ -53,10 +53,10 @@ enum What {
 }
 
 pub(crate) fn run(global: &Global, args: &ConfigArgs) -> Result<Exit, Failure> {
-    match args.what {
-        What::Default => output::print(file::DEFAULT)?,
-        What::Show { json } => show(&setup::load_file(global)?, json)?,
-        What::Check => return check(global),
+    match args.command {
+        ConfigCommand::Default => output::print(file::DEFAULT)?,
+        ConfigCommand::Show { json } => show(&setup::load_file(global)?, json)?,
+        ConfigCommand::Check => return check(global),
     }
     Ok(Exit::Done)
 }

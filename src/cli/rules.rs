@@ -56,11 +56,11 @@ rules but lists others (push); 4: nothing to change (push); 1: X has refused a r
 cannot be reached.")]
 pub(crate) struct RulesArgs {
     #[command(subcommand)]
-    what: What,
+    command: RulesCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum RulesCommand {
     /// Shows the rules in force beside those of the configuration
     #[command(after_help = "Examples:\n  twinstream rules show\n  twinstream rules show --json")]
     Show {
@@ -83,9 +83,9 @@ enum What {
 pub(crate) fn run(global: &Global, args: &RulesArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     let api = RulesApi::new(&setup)?;
-    match args.what {
-        What::Show { json } => show(&setup, &api, json),
-        What::Push { dry_run, json } => push(&setup, &api, (dry_run, json)),
+    match args.command {
+        RulesCommand::Show { json } => show(&setup, &api, json),
+        RulesCommand::Push { dry_run, json } => push(&setup, &api, (dry_run, json)),
     }
 }
 

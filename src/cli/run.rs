@@ -34,7 +34,7 @@ use crate::{
     place::decide::Asks,
     report::outdated::{self, Outdated},
     schedule::{
-        plan::{Due, Schedule},
+        plan::{DueStage, Schedule},
         reported::REPORT_DAYS_MAX,
         service::{self, Service, Systemd, Watched},
         stage::Stage,
@@ -391,7 +391,7 @@ fn starter(global: &Global, setup: &Setup) -> Result<Box<service::Starter>, Fail
     let server = setup.this_server()?.id.clone();
     let (clock, verbose) = (setup.clock.clone(), global.verbose);
     let mails = setup.settings.mail.is_some();
-    Ok(Box::new(move |due: Due| {
+    Ok(Box::new(move |due: DueStage| {
         let mut command = Command::new(&program);
         command.args(["--child-of", &std::process::id().to_string()]);
         command.args(["--log", "json", "--server", server.as_str(), "--config"]);

@@ -33,11 +33,11 @@ The service never runs as root. It reads the secrets as systemd credentials, wri
 configured folders, and is restarted whenever it ends or makes no progress for two minutes.")]
 pub(crate) struct ServiceArgs {
     #[command(subcommand)]
-    what: What,
+    command: ServiceCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum ServiceCommand {
     /// Prints the unit
     #[command(
         after_help = "Examples:\n  twinstream service print\n  twinstream service print --user"
@@ -68,9 +68,9 @@ struct Whose {
 pub(crate) fn run(global: &Global, args: &ServiceArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     setup.this_server()?;
-    match &args.what {
-        What::Print(whose) => output::print(&text(global, &setup, whose)?)?,
-        What::Install { whose, dry_run } => install(global, &setup, whose, *dry_run)?,
+    match &args.command {
+        ServiceCommand::Print(whose) => output::print(&text(global, &setup, whose)?)?,
+        ServiceCommand::Install { whose, dry_run } => install(global, &setup, whose, *dry_run)?,
     }
     Ok(Exit::Done)
 }

@@ -13,7 +13,7 @@ use crate::{
     stamp::trust::Trust,
     vault::witness::WitnessStamp,
     witness::{
-        plan::Due,
+        plan::StampDecision,
         run::{WitnessError, WitnessJob},
     },
     world::{disk::RealDisk, lock::Lock, users_file},
@@ -82,10 +82,12 @@ pub(crate) fn run(global: &Global, args: &WitnessArgs) -> Result<Exit, Failure> 
         keep_free: settings.merge.keep_free,
     };
     let line = match job.due(args.now).map_err(failure)? {
-        Due::Stamp(line) => line,
-        Due::NoLine => return Ok(nothing("the ledger has no line yet")),
-        Due::Stamped(name) => return Ok(nothing(&format!("its last line is stamped: {name}"))),
-        Due::TooYoung(name) => {
+        StampDecision::Stamp(line) => line,
+        StampDecision::NoLine => return Ok(nothing("the ledger has no line yet")),
+        StampDecision::Stamped(name) => {
+            return Ok(nothing(&format!("its last line is stamped: {name}")));
+        }
+        StampDecision::TooYoung(name) => {
             let why = format!("the last stamp is younger than witness.every: {name}");
             return Ok(nothing(&why));
         }

@@ -7,7 +7,7 @@ use crate::{
     backoff::WINDOW_MS,
     period::UtcMs,
     segment::{
-        event::{Disconnected, Event, What},
+        event::{Disconnected, Event, EventKind},
         name::{Partition, ServerId},
         spool,
     },
@@ -52,12 +52,12 @@ fn of_run(events: impl Iterator<Item = Event>) -> Vec<UtcMs> {
     let mut asked = None;
     for event in events {
         match event.what {
-            What::Connecting { .. } => asked = Some(event.at),
-            What::Connected { .. } => {
+            EventKind::Connecting { .. } => asked = Some(event.at),
+            EventKind::Connected { .. } => {
                 asked = None;
                 found.push(event.at);
             }
-            What::Disconnected(Disconnected { status, .. }) => {
+            EventKind::Disconnected(Disconnected { status, .. }) => {
                 asked = None;
                 found.extend(status.map(|_| event.at));
             }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::segment::event::EndCause;
 
-    fn event(at: i64, what: What) -> Event {
+    fn event(at: i64, what: EventKind) -> Event {
         Event {
             at: UtcMs(at),
             what,
@@ -81,8 +81,8 @@ mod tests {
         }
     }
 
-    fn ended(cause: EndCause, status: Option<u16>) -> What {
-        What::Disconnected(Disconnected {
+    fn ended(cause: EndCause, status: Option<u16>) -> EventKind {
+        EventKind::Disconnected(Disconnected {
             cause,
             status,
             disconnect_type: None,
@@ -94,13 +94,13 @@ mod tests {
 
     #[test]
     fn answers_count_and_so_do_requests_of_which_nothing_more_is_known() {
-        let asked = || What::Connecting {
+        let asked = || EventKind::Connecting {
             backfill_minutes: 0,
             cursor: None,
             endpoint: None,
             collections: None,
         };
-        let connected = || What::Connected {
+        let connected = || EventKind::Connected {
             status: 200,
             backfill_minutes: 0,
             transaction: None,

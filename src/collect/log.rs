@@ -8,7 +8,7 @@ use tracing::Span;
 use crate::{
     alarm::AlarmKind,
     segment::{
-        event::Why,
+        event::WaitReason,
         name::{Leg, Partition},
     },
     text::{duration, plural},
@@ -29,7 +29,7 @@ pub(super) struct Happened {
     /// If an attempt has ended: the lines that it had brought, if it was a stream.
     pub(super) lines: Option<u64>,
     /// When the next one is made, and why not sooner.
-    pub(super) next: Option<(i64, Why)>,
+    pub(super) next: Option<(i64, WaitReason)>,
 }
 
 /// Tells at once what happens to a server's only leg, and after a moment what happens to one of many.
@@ -157,7 +157,7 @@ mod tests {
             words: words.to_owned(),
             lines,
             alarm: None,
-            next: wait_ms.map(|ms| (ms, Why::Network)),
+            next: wait_ms.map(|ms| (ms, WaitReason::Network)),
         };
         let all = [
             happened("1.03", "the response ended", Some(7), Some(0)),

@@ -17,7 +17,7 @@ use super::{halt::Halt, pulse::Pulse, threads::Message};
 use crate::{
     period::UtcMs,
     segment::{
-        event::{Alive, Event, What},
+        event::{Alive, Event, EventKind},
         name::RunId,
         runs::Runs,
     },
@@ -139,7 +139,7 @@ impl Outbox {
         );
         let number = run.number;
         self.send(Message::Event {
-            event: self.record(now, What::ClockStepped { number, step_ms }),
+            event: self.record(now, EventKind::ClockStepped { number, step_ms }),
             room: None,
         });
     }
@@ -243,13 +243,13 @@ impl Outbox {
     pub(super) async fn error_frame(&self, at: UtcMs, line: String) {
         let room = self.room(line.len()).await;
         self.send(Message::Event {
-            event: self.record(at, What::ErrorFrame { line }),
+            event: self.record(at, EventKind::ErrorFrame { line }),
             room,
         });
     }
 
     /// Sends what happened just now.
-    pub(super) fn event(&self, what: What) {
+    pub(super) fn event(&self, what: EventKind) {
         let at = self.read().now;
         self.turn_to(at);
         self.pulse.borrow_mut().event(at, &what);
@@ -283,7 +283,7 @@ impl Outbox {
         room
     }
 
-    fn record(&self, at: UtcMs, what: What) -> Event {
+    fn record(&self, at: UtcMs, what: EventKind) -> Event {
         Event {
             at,
             what,
@@ -314,7 +314,7 @@ impl Outbox {
 
     fn alive(&self, at: UtcMs, alive: Alive) {
         self.send(Message::Event {
-            event: self.record(at, What::Alive(alive)),
+            event: self.record(at, EventKind::Alive(alive)),
             room: None,
         });
     }
@@ -344,7 +344,7 @@ impl Outbox {
         self.alive(now, last);
         let why = why.to_owned();
         self.send(Message::Event {
-            event: self.record(now, What::Stopped { why }),
+            event: self.record(now, EventKind::Stopped { why }),
             room: None,
         });
     }
@@ -393,7 +393,7 @@ mod tests {
                 format!("{} lines {}", first.minute(), stored.len())
             }
             Message::Event { event, .. } => match &event.what {
-                What::Alive(alive) => {
+                EventKind::Alive(alive) => {
                     format!("{} alive {}", event.at.minute(), alive.lines)
                 }
                 _ => format!("{} event", event.at.minute()),
@@ -412,7 +412,7 @@ mod tests {
             outbox.counted(1, 0);
             outbox.lines(at, b"{}\n".to_vec(), 0).await;
             clock.block(Duration::from_secs(2));
-            outbox.event(What::FirstLine {
+            outbox.event(EventKind::FirstLine {
                 clock_offset_ms: None,
             });
         });
@@ -542,7 +542,7 @@ mod tests {
             for message in &messages {
                 words.push(word(&message));
                 if let Message::Event { event, .. } = &message
-                    && let What::ClockStepped { step_ms, .. } = event.what
+                    && let EventKind::ClockStepped { step_ms, .. } = event.what
                 {
                     steps.push(step_ms);
                 }

@@ -7,7 +7,7 @@ use crate::{
     period::{Interval, Minute, UtcMs},
     segment::{
         collections::Collections,
-        event::{Alive, Disconnected, Down, What, Why},
+        event::{Alive, Disconnected, Down, EventKind, WaitReason},
         rules::KnownRules,
     },
 };
@@ -76,13 +76,13 @@ impl Pulse {
     }
 
     /// Heeds what a record says of why nothing is connected.
-    pub fn event(&mut self, at: UtcMs, what: &What) {
+    pub fn event(&mut self, at: UtcMs, what: &EventKind) {
         self.awake = at;
         match what {
-            What::Connecting { collections, .. } => self.collections.clone_from(collections),
-            What::Connected { .. } => self.down = None,
-            What::FirstLine { .. } => self.nothing_since = None,
-            What::Disconnected(Disconnected {
+            EventKind::Connecting { collections, .. } => self.collections.clone_from(collections),
+            EventKind::Connected { .. } => self.down = None,
+            EventKind::FirstLine { .. } => self.nothing_since = None,
+            EventKind::Disconnected(Disconnected {
                 cause,
                 status,
                 disconnect_type,
@@ -97,15 +97,15 @@ impl Pulse {
                     why: None,
                 });
             }
-            What::Waiting { why, .. } => {
+            EventKind::Waiting { why, .. } => {
                 if let Some(down) = &mut self.down {
                     down.why = Some(*why);
-                    if *why == Why::Budget {
+                    if *why == WaitReason::Budget {
                         down.since = at;
                     }
                 }
             }
-            What::Rules {
+            EventKind::Rules {
                 sha256, configured, ..
             } => {
                 self.rules = Some(KnownRules {
@@ -306,7 +306,7 @@ mod tests {
         let mut pulse = Pulse::new(at(500));
         assert_eq!(pulse.over(at(60_000)).remove(0).collections, None);
         let names = vec!["a.b.c".to_owned()];
-        let connecting = What::Connecting {
+        let connecting = EventKind::Connecting {
             backfill_minutes: 0,
             cursor: None,
             endpoint: None,
@@ -347,7 +347,7 @@ mod tests {
         let mut pulse = Pulse::new(at(500));
         let down = pulse.over(at(60_000)).remove(0).down.unwrap();
         assert_eq!((down.since, down.cause), (at(500), None));
-        let refused = What::Disconnected(Disconnected {
+        let refused = EventKind::Disconnected(Disconnected {
             cause: EndCause::HttpStatus,
             status: Some(429),
             disconnect_type: None,
@@ -356,21 +356,21 @@ mod tests {
             detail: String::new(),
         });
         pulse.event(at(61_000), &refused);
-        let waiting = What::Waiting {
+        let waiting = EventKind::Waiting {
             wait_ms: Some(10_000),
-            why: Why::TooManyConnections,
+            why: WaitReason::TooManyConnections,
         };
         pulse.event(at(61_000), &waiting);
         for minute in [2, 3] {
             let down = pulse.over(at(minute * 60_000)).remove(0).down.unwrap();
             assert_eq!((down.since, down.status), (at(61_000), Some(429)));
-            assert_eq!(down.why, Some(Why::TooManyConnections));
+            assert_eq!(down.why, Some(WaitReason::TooManyConnections));
             assert_eq!(down.nothing_since, at(500));
         }
         // from then on it is for want of requests
-        let waiting = What::Waiting {
+        let waiting = EventKind::Waiting {
             wait_ms: Some(600_000),
-            why: Why::Budget,
+            why: WaitReason::Budget,
         };
         pulse.event(at(185_000), &waiting);
         let down = pulse.last(at(186_000)).down.unwrap();
@@ -432,8 +432,8 @@ mod tests {
         assert_eq!(minutes(4 * 60_000), [0]);
     }
 
-    fn gone(cause: EndCause) -> What {
-        What::Disconnected(Disconnected {
+    fn gone(cause: EndCause) -> EventKind {
+        EventKind::Disconnected(Disconnected {
             cause,
             status: None,
             disconnect_type: None,
@@ -443,15 +443,15 @@ mod tests {
         })
     }
 
-    fn connected() -> What {
-        What::Connected {
+    fn connected() -> EventKind {
+        EventKind::Connected {
             status: 200,
             backfill_minutes: 0,
             transaction: None,
         }
     }
 
-    const FIRST_LINE: What = What::FirstLine {
+    const FIRST_LINE: EventKind = EventKind::FirstLine {
         clock_offset_ms: None,
     };
 
@@ -477,9 +477,9 @@ mod tests {
         pulse.event(at(61_000), &connected());
         pulse.event(at(61_500), &FIRST_LINE);
         // up again: nothing of it is left, and what waits now has no outage to tell of
-        let waiting = What::Waiting {
+        let waiting = EventKind::Waiting {
             wait_ms: None,
-            why: Why::DiskFull,
+            why: WaitReason::DiskFull,
         };
         pulse.event(at(62_000), &waiting);
         assert_eq!(pulse.over(at(120_000)).remove(0).down, None);
@@ -513,7 +513,7 @@ mod tests {
         let mut pulse = Pulse::new(at(0));
         pulse.event(
             at(500),
-            &What::Rules {
+            &EventKind::Rules {
                 rules: Vec::new(),
                 sha256: hash(b"a"),
                 configured: hash(b"b"),

@@ -19,7 +19,7 @@ use crate::{
     alarm::AlarmKind,
     period::UtcMs,
     segment::{
-        event::What,
+        event::EventKind,
         name::Leg,
         rules::{self, Rule},
     },
@@ -99,7 +99,7 @@ impl Rules<'_> {
                 if self.is_news(&detail) {
                     tracing::warn!("the rules in force are unknown: {detail}");
                 }
-                self.outbox.event(What::RulesUnknown { detail });
+                self.outbox.event(EventKind::RulesUnknown { detail });
                 return false;
             }
         };
@@ -119,7 +119,7 @@ impl Rules<'_> {
                  hint: `twinstream rules show` lists both"
             );
         }
-        self.outbox.event(What::Rules {
+        self.outbox.event(EventKind::Rules {
             rules,
             sha256,
             configured,
@@ -251,8 +251,8 @@ mod tests {
             let events = fixture.events();
             match &events[..] {
                 [event] => match (&event.what, told) {
-                    (What::Rules { rules, .. }, Ok(_)) => assert_eq!(rules.len(), pages.len()),
-                    (What::RulesUnknown { detail }, Err(why)) => assert_eq!(detail, why),
+                    (EventKind::Rules { rules, .. }, Ok(_)) => assert_eq!(rules.len(), pages.len()),
+                    (EventKind::RulesUnknown { detail }, Err(why)) => assert_eq!(detail, why),
                     other => panic!("{other:?}"),
                 },
                 other => panic!("{other:?}"),
@@ -274,7 +274,7 @@ mod tests {
             let events = fixture.events();
             let told = events
                 .iter()
-                .filter(|event| matches!(event.what, What::Rules { .. }));
+                .filter(|event| matches!(event.what, EventKind::Rules { .. }));
             told.map(|event| event.at.second().rem_euclid(3_600) / 60)
                 .collect::<Vec<i64>>()
         };

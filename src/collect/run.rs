@@ -37,7 +37,7 @@ use crate::{
     period::UtcMs,
     place::open::{NotHere, Spool},
     segment::{
-        event::{What, Why},
+        event::{EventKind, WaitReason},
         line::PROGRAM,
         name::{Leg, RunId, ServerId},
         recover::{self, Past, Recovered},
@@ -473,8 +473,8 @@ async fn run_leg(
     }
 }
 
-fn started(number: u64, past: Past) -> What {
-    What::Started {
+fn started(number: u64, past: Past) -> EventKind {
+    EventKind::Started {
         program: PROGRAM.to_owned(),
         number,
         after: past.run_number,
@@ -565,7 +565,7 @@ fn warn_of_recovered(left: &Recovered) {
 
 fn tell_recovered(outbox: &Outbox, left: &Recovered) {
     warn_of_recovered(left);
-    outbox.event(What::Recovered {
+    outbox.event(EventKind::Recovered {
         segment: left.name.to_string(),
         lines: left.lines,
         cut_bytes: left.cut_bytes,
@@ -736,7 +736,7 @@ impl Driver<'_> {
             let Ok(wait_ms @ 1..) = u64::try_from(wait_ms) else {
                 continue;
             };
-            outbox.event(What::Waiting {
+            outbox.event(EventKind::Waiting {
                 wait_ms: Some(wait_ms),
                 why,
             });
@@ -756,10 +756,10 @@ impl Driver<'_> {
             halt,
             ..
         } = &self.session;
-        outbox.event(What::Waiting {
+        outbox.event(EventKind::Waiting {
             // nobody knows how long: until there is room
             wait_ms: None,
-            why: Why::DiskFull,
+            why: WaitReason::DiskFull,
         });
         outbox.close();
         while !halt.try_resume() {
@@ -893,19 +893,19 @@ mod tests {
         let until = now.plus_ms(300_000);
         run(driver.wait(Next {
             until,
-            why: Why::RateLimit,
-            row: (until, Why::RateLimit),
+            why: WaitReason::RateLimit,
+            row: (until, WaitReason::RateLimit),
             alarm: None,
         }));
         assert!(fixture.halt.progress().goes_on(until.plus_ms(59_000)));
         assert!(until <= fixture.clock.steady(), "it has waited");
         let events = fixture.events();
         let waits = events.iter().filter_map(|event| match &event.what {
-            What::Waiting { wait_ms, why } => Some((*wait_ms, *why)),
+            EventKind::Waiting { wait_ms, why } => Some((*wait_ms, *why)),
             _ => None,
         });
-        let waits: Vec<(Option<u64>, Why)> = waits.collect();
-        let [(Some(290_000..=300_000), Why::RateLimit)] = waits[..] else {
+        let waits: Vec<(Option<u64>, WaitReason)> = waits.collect();
+        let [(Some(290_000..=300_000), WaitReason::RateLimit)] = waits[..] else {
             panic!("{waits:?}");
         };
     }
@@ -930,7 +930,7 @@ mod tests {
             ..outcome(refused(crate::backoff::Refusal::RateLimit), Last::default())
         };
         let next = driver.judge(&limited);
-        assert_eq!((next.why, next.alarm), (Why::RateLimit, None));
+        assert_eq!((next.why, next.alarm), (WaitReason::RateLimit, None));
         assert!((401_000..410_000).contains(&(next.until.0 - now.0)));
         let alone = outcome(
             refused(crate::backoff::Refusal::Unauthorized),
@@ -981,7 +981,7 @@ mod tests {
             for ms in 0..i64::from(number) {
                 let event = crate::segment::event::Event {
                     at: now.plus_ms(-60_000 + ms),
-                    what: What::Connected {
+                    what: EventKind::Connected {
                         status: 200,
                         backfill_minutes: 0,
                         transaction: None,

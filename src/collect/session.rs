@@ -20,7 +20,7 @@ use crate::{
     backoff::{End, HOLDS_MS, RateLimit, Refusal},
     period::UtcMs,
     segment::{
-        event::{Disconnected, EndCause, What},
+        event::{Disconnected, EndCause, EventKind},
         name::Leg,
     },
     source::wire::{
@@ -177,7 +177,7 @@ impl Session<'_> {
     ) -> Result<Answer, Fault> {
         let transport = self.wire.transport();
         self.outbox.next_connection();
-        self.outbox.event(What::Connecting {
+        self.outbox.event(EventKind::Connecting {
             backfill_minutes,
             cursor: match resume {
                 Resume::Since(cursor) => Some(cursor),
@@ -251,7 +251,7 @@ impl Session<'_> {
         (end, words): (End, String),
         answered: Option<(UtcMs, RateLimit)>,
     ) -> Outcome {
-        self.outbox.event(What::Disconnected(Disconnected {
+        self.outbox.event(EventKind::Disconnected(Disconnected {
             cause: fault.cause,
             status,
             disconnect_type: None,
@@ -312,7 +312,7 @@ impl Session<'_> {
     }
 
     fn connected(&self, response: &Response<()>, resume: Resume, backfill_minutes: u32) {
-        self.outbox.event(What::Connected {
+        self.outbox.event(EventKind::Connected {
             status: response.status().as_u16(),
             backfill_minutes,
             transaction: word(response.headers(), "x-transaction-id"),
@@ -334,7 +334,7 @@ impl Session<'_> {
 
     /// The stream has brought something, so it is the platform that answers, and its clock can be used.
     fn heard(&self, clock_offset_ms: Option<i64>) {
-        self.outbox.event(What::FirstLine { clock_offset_ms });
+        self.outbox.event(EventKind::FirstLine { clock_offset_ms });
         let Some(offset_ms) = clock_offset_ms else {
             return;
         };
@@ -468,7 +468,7 @@ impl Session<'_> {
         reading.last.cursor = portion.cursor.or(reading.last.cursor);
         if let Some((asked, first)) = portion.clamped {
             tracing::warn!("the stream begins at {first}, not at {asked} as requested");
-            self.outbox.event(What::ReplayClamped { asked, first });
+            self.outbox.event(EventKind::ReplayClamped { asked, first });
         }
         if !portion.rules.is_empty() {
             self.matched.saw(portion.rules);
@@ -534,7 +534,7 @@ impl Session<'_> {
         }
         if has_no_posts && !reading.no_posts_told {
             reading.no_posts_told = true;
-            self.outbox.event(What::NoPosts {
+            self.outbox.event(EventKind::NoPosts {
                 since: here.plus_ms(reading.last_post.0 - now.0),
             });
             let words = "the connection is up, but no post has come for 60 s";
@@ -568,7 +568,7 @@ impl Session<'_> {
             _ => (fault.detail.clone(), Some(reading.lines)),
         };
         let held = reading.has_held();
-        self.outbox.event(What::Disconnected(Disconnected {
+        self.outbox.event(EventKind::Disconnected(Disconnected {
             cause: fault.cause,
             status: None,
             disconnect_type: reading.disconnect,
@@ -887,7 +887,7 @@ mod tests {
         let told: Vec<i64> = events
             .iter()
             .filter_map(|event| match event.what {
-                What::NoPosts { since } => Some(event.at.0 - since.0),
+                EventKind::NoPosts { since } => Some(event.at.0 - since.0),
                 _ => None,
             })
             .collect();
@@ -906,7 +906,7 @@ mod tests {
             let text = format!("{head}offset 100\noffset 60000\n");
             tried(&fixture, Resume::Live, vec![(text.into_bytes(), 0)]);
             let events = fixture.events();
-            let is_step = |event: &&Event| matches!(event.what, What::ClockStepped { .. });
+            let is_step = |event: &&Event| matches!(event.what, EventKind::ClockStepped { .. });
             events.iter().filter(is_step).count()
         };
         assert_eq!(steps(""), 1);

@@ -406,7 +406,7 @@ mod tests {
     use super::*;
     use crate::{
         place::{decide::Asks, open::Opener},
-        segment::{event::What, name::RunId},
+        segment::{event::EventKind, name::RunId},
         source::SAMPLE,
         world::{
             disk::{DiskFile, Entry, RealDisk, Source},
@@ -635,7 +635,7 @@ mod tests {
         let (to_writer, ended) = start(&shared, writer).unwrap();
         let event = Event {
             at: clock.now(),
-            what: What::FirstLine {
+            what: EventKind::FirstLine {
                 clock_offset_ms: None,
             },
             connection: 1,

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use super::evidence::EventsFile;
 use crate::{
     period::UtcMs,
-    segment::{event::What, name::RunId},
+    segment::{event::EventKind, name::RunId},
 };
 
 /// A `Date` header has whole seconds: on the average it is half a second old.
@@ -188,7 +188,7 @@ pub fn set(files: &mut [EventsFile], lags: &BTreeMap<RunId, Vec<Lag>>, tells_whe
         });
         for event in &file.events {
             signs.offsets_ms.extend(event.clock_offset_ms());
-            if let What::ClockStepped { step_ms, .. } = event.what {
+            if let EventKind::ClockStepped { step_ms, .. } = event.what {
                 signs.step_ms = Some(step_ms);
             }
             let (first, last) = signs.stamps.unwrap_or((event.at, event.at));

@@ -18,7 +18,7 @@ use crate::{
     period::{Interval, UtcMs},
     segment::{
         collections::Collections,
-        event::{Event, What},
+        event::{Event, EventKind},
         name::{Leg, RunId},
     },
 };
@@ -179,8 +179,8 @@ impl Lists {
 
 fn list_of(event: &Event) -> Option<&Collections> {
     match &event.what {
-        What::Connecting { collections, .. } => collections.as_ref(),
-        What::Alive(alive) => alive.collections.as_ref(),
+        EventKind::Connecting { collections, .. } => collections.as_ref(),
+        EventKind::Alive(alive) => alive.collections.as_ref(),
         _ => None,
     }
 }
@@ -192,12 +192,14 @@ fn when(file: &EventsFile) -> Option<(UtcMs, UtcMs)> {
     for event in &file.events {
         let at = file.on_posts_clock(event.at);
         match &event.what {
-            What::Connecting { cursor, .. } => {
+            EventKind::Connecting { cursor, .. } => {
                 asked = cursor.map(|us| UtcMs(us.div_euclid(1_000)));
             }
             // an endpoint ignores a requested time that is in the future
-            What::Connected { .. } => times.push(asked.map_or(at, |asked| asked.min(at))),
-            What::Alive(alive) if alive.connected && file.listened.is_empty() => times.push(at),
+            EventKind::Connected { .. } => times.push(asked.map_or(at, |asked| asked.min(at))),
+            EventKind::Alive(alive) if alive.connected && file.listened.is_empty() => {
+                times.push(at);
+            }
             _ => (),
         }
     }
@@ -297,25 +299,25 @@ mod tests {
         let minute = at(made.map_or(came.1, |(made, _)| made)).minute();
         let mut events = Vec::new();
         if let Some((made, asked)) = made {
-            let connecting = What::Connecting {
+            let connecting = EventKind::Connecting {
                 backfill_minutes: 0,
                 cursor: asked.map(|second| at(second).0 * 1_000),
                 endpoint: None,
                 collections: names.map(list),
             };
-            let connected = What::Connected {
+            let connected = EventKind::Connected {
                 status: 101,
                 backfill_minutes: 0,
                 transaction: None,
             };
             events.extend([connecting, connected].map(|what| event(at(made), what)));
         }
-        if let What::Alive(told) = alive(minute, None, None) {
+        if let EventKind::Alive(told) = alive(minute, None, None) {
             let told = Alive {
                 collections: names.map(list),
                 ..told
             };
-            events.push(event(minute.end().plus_ms(-1), What::Alive(told)));
+            events.push(event(minute.end().plus_ms(-1), EventKind::Alive(told)));
         }
         let name: SegmentName = "1_bluesky_20261123T1405Z_3fa9c01b_000".parse().unwrap();
         EventsFile {

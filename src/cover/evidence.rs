@@ -24,7 +24,7 @@ use super::{
 use crate::{
     period::{Interval, Minute, UtcMs},
     segment::{
-        event::{self, Alive, Event, What, Why},
+        event::{self, Alive, Event, EventKind, WaitReason},
         name::{RunId, SegmentName},
     },
 };
@@ -99,12 +99,12 @@ impl EventsFile {
     fn started(&self) -> Option<&Event> {
         self.events
             .iter()
-            .find(|event| matches!(event.what, What::Started { .. }))
+            .find(|event| matches!(event.what, EventKind::Started { .. }))
     }
 
     /// That it begins a run that continues the one before.
     fn stepped(&self) -> Option<&Event> {
-        let stepped = |event: &&Event| matches!(event.what, What::ClockStepped { .. });
+        let stepped = |event: &&Event| matches!(event.what, EventKind::ClockStepped { .. });
         self.events.iter().find(stepped)
     }
 
@@ -117,7 +117,7 @@ impl EventsFile {
     /// The begins of the seconds, by the server's clock, in which bytes arrived.
     fn stamped_bytes(&self) -> impl Iterator<Item = UtcMs> {
         let alive = self.events.iter().filter_map(|event| match &event.what {
-            What::Alive(alive) => Some(alive),
+            EventKind::Alive(alive) => Some(alive),
             _ => None,
         });
         alive.flat_map(|alive| {
@@ -384,12 +384,12 @@ impl TimelineBuilder {
         let minute_end = file.name.minute.end();
         // a step of the clock ends a run in the middle of its minute, and is recorded then
         let alive = file.events.iter().rev().find(
-            |event| matches!(&event.what, What::Alive(alive) if alive.minute == file.name.minute),
+            |event| matches!(&event.what, EventKind::Alive(alive) if alive.minute == file.name.minute),
         );
         let has_stopped = file
             .events
             .iter()
-            .any(|event| matches!(event.what, What::Stopped { .. }));
+            .any(|event| matches!(event.what, EventKind::Stopped { .. }));
         let last_event = file.events.iter().map(|event| event.at).max();
         let last = match alive {
             Some(alive) if !has_stopped => alive.at.plus_ms(1).min(minute_end),
@@ -416,7 +416,7 @@ impl TimelineBuilder {
         match (&self.before, file.started()) {
             (before, Some(started)) if !is_same_run => {
                 let (after, last_line) = match started.what {
-                    What::Started {
+                    EventKind::Started {
                         after, last_line, ..
                     } => (after, last_line),
                     _ => (None, None),
@@ -498,20 +498,20 @@ impl TimelineBuilder {
         for event in &file.events {
             match &event.what {
                 // what went before is in the file that is missing
-                What::Started { .. } | What::Connected { .. } => return false,
-                What::Disconnected(ended) => {
+                EventKind::Started { .. } | EventKind::Connected { .. } => return false,
+                EventKind::Disconnected(ended) => {
                     let was_up = 0 < ended.lines;
                     self.paint(begin, (!was_up).then(|| Reason::of_end(ended)));
                     return true;
                 }
-                What::Alive(Alive {
+                EventKind::Alive(Alive {
                     down: Some(down), ..
                 }) => {
                     let since = file.on_posts_clock(down.since).min(begin);
                     self.paint(since, Some(Reason::of_down(down)));
                     return true;
                 }
-                What::Alive(alive) if alive.connected => {
+                EventKind::Alive(alive) if alive.connected => {
                     self.paint(begin, None);
                     return true;
                 }
@@ -524,11 +524,11 @@ impl TimelineBuilder {
     fn event(&mut self, file: &EventsFile, event: &Event) {
         let at = file.on_posts_clock(event.at);
         match &event.what {
-            What::Started { .. } => {
+            EventKind::Started { .. } => {
                 // not connected yet, and no failure to name
                 self.paint(at, Some(Reason::not_running()));
             }
-            What::Connected {
+            EventKind::Connected {
                 backfill_minutes, ..
             } => {
                 let down = self.now().cloned();
@@ -542,7 +542,7 @@ impl TimelineBuilder {
                 });
                 self.paint(at, None);
             }
-            What::Disconnected(ended) => {
+            EventKind::Disconnected(ended) => {
                 let begin = if ended.cause == event::EndCause::Stall {
                     self.last_bytes(file, event.at)
                 } else {
@@ -550,19 +550,19 @@ impl TimelineBuilder {
                 };
                 self.paint(begin, Some(Reason::of_end(ended)));
             }
-            What::ReplayClamped { asked, first } => self.out_of_window.push(Interval {
+            EventKind::ReplayClamped { asked, first } => self.out_of_window.push(Interval {
                 begin: *asked,
                 end: *first,
             }),
-            What::Waiting { why, .. } => self.waits(at, *why),
-            What::Alive(Alive {
+            EventKind::Waiting { why, .. } => self.waits(at, *why),
+            EventKind::Alive(Alive {
                 minute,
                 asleep: Some(asleep),
                 ..
             }) if minute.begin() <= asleep.begin => {
                 self.paint(file.on_posts_clock(asleep.begin), Some(sleep()));
             }
-            What::Stopped { .. } => self.paint(at, Some(Reason::not_running())),
+            EventKind::Stopped { .. } => self.paint(at, Some(Reason::not_running())),
             _ => (),
         }
     }
@@ -594,11 +594,11 @@ impl TimelineBuilder {
 
     /// Refines the reason: the row of the table of waits tells one 429 from another. A wait for requests is a reason of
     /// its own, from its begin on.
-    fn waits(&mut self, at: UtcMs, why: Why) {
+    fn waits(&mut self, at: UtcMs, why: WaitReason) {
         let Some(refined) = self.now().map(|reason| reason.clone().refined(why)) else {
             return;
         };
-        if why == Why::Budget {
+        if why == WaitReason::Budget {
             self.paint(at, Some(refined));
         } else if let Some(last) = self.stretches.last_mut() {
             last.reason = Some(refined);
@@ -655,7 +655,7 @@ fn sleep() -> Reason {
 /// The time in which the machine slept until the minute of that file.
 fn asleep(file: &EventsFile) -> Option<Interval> {
     let asleep = file.events.iter().find_map(|event| match &event.what {
-        What::Alive(alive) => alive.asleep,
+        EventKind::Alive(alive) => alive.asleep,
         _ => None,
     });
     asleep.filter(|asleep| asleep.begin < file.name.minute.begin())
@@ -668,7 +668,7 @@ fn recovered(
     counts: impl Fn(&SegmentName) -> bool,
 ) -> Option<UtcMs> {
     let of_run = file.events.iter().filter_map(|event| match &event.what {
-        What::Recovered { segment, last, .. } => match segment.parse::<SegmentName>() {
+        EventKind::Recovered { segment, last, .. } => match segment.parse::<SegmentName>() {
             Ok(name) if name.run == run && counts(&name) => *last,
             _ => None,
         },
@@ -682,7 +682,7 @@ mod tests {
     use super::*;
     use crate::segment::event::tests::alive;
 
-    fn event(at: UtcMs, what: What) -> Event {
+    fn event(at: UtcMs, what: EventKind) -> Event {
         Event {
             at,
             what,
@@ -690,8 +690,8 @@ mod tests {
         }
     }
 
-    fn started(number: u64, after: Option<u64>, last_line: Option<UtcMs>) -> What {
-        What::Started {
+    fn started(number: u64, after: Option<u64>, last_line: Option<UtcMs>) -> EventKind {
+        EventKind::Started {
             program: "test/1".to_owned(),
             number,
             after,
@@ -706,19 +706,19 @@ mod tests {
         let first: SegmentName = "1_sample_20261123T1405Z_3fa9c01b_000".parse().unwrap();
         let second: SegmentName = "1_sample_20261123T1507Z_00000002_000".parse().unwrap();
         let (begin, again) = (first.minute.begin(), second.minute.begin());
-        let connected = What::Connected {
+        let connected = EventKind::Connected {
             status: 200,
             backfill_minutes: 0,
             transaction: None,
         };
-        let crashed = What::Recovered {
+        let crashed = EventKind::Recovered {
             segment: first.to_string(),
             lines: 5,
             cut_bytes: 0,
             last: Some(begin.plus_ms(50_000)),
         };
         // what a run before that one had left was recovered at last, too
-        let older = What::Recovered {
+        let older = EventKind::Recovered {
             segment: "1_sample_20261123T1407Z_00000001_000".to_owned(),
             lines: 5,
             cut_bytes: 0,
@@ -769,7 +769,7 @@ mod tests {
     /// What came in a segment that is missing is not known, whatever came before and after it.
     #[test]
     fn what_lay_in_a_missing_segment_was_not_listened_to() {
-        let connected = What::Connected {
+        let connected = EventKind::Connected {
             status: 101,
             backfill_minutes: 0,
             transaction: None,
@@ -812,7 +812,7 @@ mod tests {
     fn a_hole_begins_where_the_connection_broke() {
         let name: SegmentName = "1_sample_20261123T1405Z_3fa9c01b_000".parse().unwrap();
         let begin = name.minute.begin();
-        let connected = |backfill_minutes| What::Connected {
+        let connected = |backfill_minutes| EventKind::Connected {
             status: 200,
             backfill_minutes,
             transaction: None,
@@ -850,8 +850,8 @@ mod tests {
         }
     }
 
-    fn connected() -> What {
-        What::Connected {
+    fn connected() -> EventKind {
+        EventKind::Connected {
             status: 200,
             backfill_minutes: 0,
             transaction: None,
@@ -859,8 +859,8 @@ mod tests {
     }
 
     /// A connection that ended, or without a line an attempt that failed.
-    fn ended(cause: event::EndCause, status: Option<u16>) -> What {
-        What::Disconnected(event::Disconnected {
+    fn ended(cause: event::EndCause, status: Option<u16>) -> EventKind {
+        EventKind::Disconnected(event::Disconnected {
             cause,
             status,
             disconnect_type: None,
@@ -978,7 +978,7 @@ mod tests {
             )
         };
         let stepped = |number: u64, minute: u8, second: i64| {
-            let what = What::ClockStepped {
+            let what = EventKind::ClockStepped {
                 number,
                 step_ms: 2_000,
             };
@@ -1014,7 +1014,7 @@ mod tests {
         let minute = minute_of(5);
         let found = |seconds: &[u8], number, after, last_line| {
             let mut record = alive(minute, None, None);
-            if let What::Alive(alive) = &mut record {
+            if let EventKind::Alive(alive) = &mut record {
                 alive.seconds = seconds.to_vec();
             }
             let first = file_of(5, vec![event(at(305), connected()), event(at(359), record)]);
@@ -1047,7 +1047,7 @@ mod tests {
                     event(at(1_205), started(3, Some(1), None)),
                     event(
                         at(1_205),
-                        What::Recovered {
+                        EventKind::Recovered {
                             segment: file_of(minute, Vec::new()).name.to_string(),
                             lines: 5,
                             cut_bytes: 0,
@@ -1075,7 +1075,7 @@ mod tests {
     fn a_wait_for_requests_is_a_lock_out_from_its_begin() {
         let name: SegmentName = "1_sample_20261123T1405Z_3fa9c01b_000".parse().unwrap();
         let begin = name.minute.begin();
-        let waiting = |why| What::Waiting {
+        let waiting = |why| EventKind::Waiting {
             wait_ms: Some(5_000),
             why,
         };
@@ -1083,12 +1083,12 @@ mod tests {
             (5, started(1, None, None)),
             (6, connected()),
             (30, ended(event::EndCause::Reset, None)),
-            (30, waiting(Why::Budget)),
+            (30, waiting(WaitReason::Budget)),
             (40, ended(event::EndCause::HttpStatus, Some(503))),
-            (40, waiting(Why::ServerError)),
-            (45, waiting(Why::Budget)),
+            (40, waiting(WaitReason::ServerError)),
+            (45, waiting(WaitReason::Budget)),
             (50, ended(event::EndCause::Dns, None)),
-            (50, waiting(Why::Pace)),
+            (50, waiting(WaitReason::Pace)),
             (55, connected()),
         ];
         let file = EventsFile {
@@ -1125,12 +1125,12 @@ mod tests {
         let first: SegmentName = "1_sample_20261123T1405Z_3fa9c01b_000".parse().unwrap();
         let second: SegmentName = "1_sample_20261123T1600Z_3fa9c01b_000".parse().unwrap();
         let (begin, awake) = (first.minute.begin(), second.minute.begin());
-        let connected = What::Connected {
+        let connected = EventKind::Connected {
             status: 200,
             backfill_minutes: 0,
             transaction: None,
         };
-        let broken = What::Disconnected(event::Disconnected {
+        let broken = EventKind::Disconnected(event::Disconnected {
             cause: event::EndCause::Reset,
             status: None,
             disconnect_type: None,
@@ -1138,7 +1138,7 @@ mod tests {
             unfinished: None,
             detail: String::new(),
         });
-        let slept = What::Alive(Alive {
+        let slept = EventKind::Alive(Alive {
             minute: second.minute,
             seconds: Vec::new(),
             lines: 0,

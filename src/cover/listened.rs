@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     period::{Interval, UtcMs},
-    segment::event::{Event, What},
+    segment::event::{Event, EventKind},
 };
 
 /// Events of some kind come all the time. If none comes for this long, the platform itself may be receiving nothing:
@@ -42,7 +42,7 @@ pub struct Listener {
 impl Listener {
     /// A connection was made, later than those before it.
     pub fn event(&mut self, event: &Event) {
-        if matches!(event.what, What::Connected { .. }) {
+        if matches!(event.what, EventKind::Connected { .. }) {
             self.connections.push((event.at, event.connection));
         }
     }
@@ -101,16 +101,16 @@ impl Follower {
         let mut present = None;
         for event in events {
             match &event.what {
-                What::Connecting { cursor, .. } => {
+                EventKind::Connecting { cursor, .. } => {
                     self.asked = cursor.map(|us| UtcMs(us.div_euclid(1_000)));
                 }
-                What::Connected { .. } => {
+                EventKind::Connected { .. } => {
                     self.take_in(listened, present);
                     present = Some(event.connection);
                     self.reached = self.asked;
                 }
                 // what lies between is not to be had any more
-                What::ReplayClamped { first, .. } => self.reached = Some(*first),
+                EventKind::ReplayClamped { first, .. } => self.reached = Some(*first),
                 _ => (),
             }
         }
@@ -182,13 +182,13 @@ mod tests {
     use super::*;
 
     fn connected(at: i64, connection: u64, asked: Option<i64>) -> [Event; 2] {
-        let connecting = What::Connecting {
+        let connecting = EventKind::Connecting {
             backfill_minutes: 0,
             cursor: asked.map(|ms| ms * 1_000),
             endpoint: None,
             collections: None,
         };
-        let connected = What::Connected {
+        let connected = EventKind::Connected {
             status: 101,
             backfill_minutes: 0,
             transaction: None,
@@ -290,7 +290,7 @@ mod tests {
         let at = 90_000_000;
         let clamped = Event {
             at: UtcMs(at + 1),
-            what: What::ReplayClamped {
+            what: EventKind::ReplayClamped {
                 asked: UtcMs(10_000),
                 first: UtcMs(70_000),
             },

@@ -2,7 +2,7 @@
 
 use super::cause::Cause;
 use crate::{
-    segment::event::{self, Why},
+    segment::event::{self, WaitReason},
     text::one_line,
 };
 
@@ -71,15 +71,16 @@ impl Reason {
     /// With the row of the table of waits, which tells one 429 from another, and that it is for want of requests that
     /// nothing is tried.
     #[must_use]
-    pub fn refined(self, why: Why) -> Self {
+    pub fn refined(self, why: WaitReason) -> Self {
         match (self.cause, why) {
-            (Cause::LockOut, Why::UsageCap | Why::NoRules) => {
+            (Cause::LockOut, WaitReason::UsageCap | WaitReason::NoRules) => {
                 Self::new(Cause::Refused, &self.detail)
             }
-            (Cause::LockOut, Why::TooManyConnections | Why::RateLimit | Why::Provisioning) => {
-                Self::new(Cause::LockOut, why.word())
-            }
-            (cause, Why::Budget) if cause != Cause::LockOut => {
+            (
+                Cause::LockOut,
+                WaitReason::TooManyConnections | WaitReason::RateLimit | WaitReason::Provisioning,
+            ) => Self::new(Cause::LockOut, why.word()),
+            (cause, WaitReason::Budget) if cause != Cause::LockOut => {
                 Self::new(Cause::LockOut, NO_REQUESTS)
             }
             _ => self,
@@ -128,7 +129,7 @@ mod tests {
     fn check(
         cause: impl Into<Option<event::EndCause>>,
         status: Option<u16>,
-        why: impl Into<Option<Why>>,
+        why: impl Into<Option<WaitReason>>,
         expected: (Cause, &str),
     ) {
         let down = event::Down {
@@ -146,35 +147,41 @@ mod tests {
     #[test]
     fn every_end_has_its_cause() {
         use event::EndCause as E;
-        check(E::Eof, None, Why::Reconnect, (Cause::Network, "eof"));
-        check(E::Dns, None, Why::Network, (Cause::Network, "dns"));
-        check(E::Protocol, None, Why::Pace, (Cause::Network, "protocol"));
+        check(E::Eof, None, WaitReason::Reconnect, (Cause::Network, "eof"));
+        check(E::Dns, None, WaitReason::Network, (Cause::Network, "dns"));
+        check(
+            E::Protocol,
+            None,
+            WaitReason::Pace,
+            (Cause::Network, "protocol"),
+        );
         let waited = (Cause::LockOut, "waited for requests");
-        check(E::Protocol, None, Why::Budget, waited);
-        check(E::HttpStatus, Some(400), Why::Budget, waited);
-        check(None, None, Why::Budget, waited);
-        check(None, None, Why::Pace, (Cause::NotRunning, ""));
+        check(E::Protocol, None, WaitReason::Budget, waited);
+        check(E::HttpStatus, Some(400), WaitReason::Budget, waited);
+        check(None, None, WaitReason::Budget, waited);
+        check(None, None, WaitReason::Pace, (Cause::NotRunning, ""));
         check(
             E::NotTheApi,
             Some(302),
-            Why::NotTheApi,
+            WaitReason::NotTheApi,
             (Cause::Network, "not the API"),
         );
-        check(E::Stall, None, Why::Pace, (Cause::Stall, ""));
+        check(E::Stall, None, WaitReason::Pace, (Cause::Stall, ""));
         check(E::Platform, None, None, (Cause::PlatformDisconnect, "Word"));
-        let status = |status, why: Why, expected| check(E::HttpStatus, Some(status), why, expected);
-        status(429, Why::Budget, (Cause::LockOut, "429"));
-        status(429, Why::RateLimit, (Cause::LockOut, "rate_limit"));
+        let status =
+            |status, why: WaitReason, expected| check(E::HttpStatus, Some(status), why, expected);
+        status(429, WaitReason::Budget, (Cause::LockOut, "429"));
+        status(429, WaitReason::RateLimit, (Cause::LockOut, "rate_limit"));
         status(
             429,
-            Why::TooManyConnections,
+            WaitReason::TooManyConnections,
             (Cause::LockOut, "too_many_connections"),
         );
-        status(429, Why::UsageCap, (Cause::Refused, "429"));
-        status(402, Why::UsageCap, (Cause::Refused, "402"));
-        status(503, Why::ServerError, (Cause::Refused, "503"));
+        status(429, WaitReason::UsageCap, (Cause::Refused, "429"));
+        status(402, WaitReason::UsageCap, (Cause::Refused, "402"));
+        status(503, WaitReason::ServerError, (Cause::Refused, "503"));
         check(E::Shutdown, None, None, (Cause::NotRunning, ""));
-        check(E::Disk, None, Why::DiskFull, (Cause::Disk, ""));
+        check(E::Disk, None, WaitReason::DiskFull, (Cause::Disk, ""));
         check(
             E::Other,
             None,

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     period::{Interval, UtcMs},
     segment::{
-        event::What,
+        event::EventKind,
         name::Leg,
         rules::{self, KnownRules, Rule},
         sha256::Sha256,
@@ -120,7 +120,7 @@ impl Answers {
             events.map(move |event| (file, event))
         }) {
             let told = match &event.what {
-                What::Rules {
+                EventKind::Rules {
                     rules,
                     sha256,
                     configured,
@@ -132,7 +132,7 @@ impl Answers {
                         configured: *configured,
                     })
                 }
-                What::Alive(alive) => alive.rules.as_deref().copied(),
+                EventKind::Alive(alive) => alive.rules.as_deref().copied(),
                 _ => None,
             };
             found.told.extend(told.map(|told| KnownRules {

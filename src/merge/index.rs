@@ -24,7 +24,7 @@ use crate::{
     },
     period::{Day, Interval, UtcMs},
     segment::{
-        event::{Event, What},
+        event::{Event, EventKind},
         name::SegmentName,
         raw,
         seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError, SecondsOf},
@@ -349,26 +349,26 @@ impl EventFacts {
     fn heed(&mut self, event: &Event) {
         self.offset_ms = event.clock_offset_ms().or(self.offset_ms);
         match &event.what {
-            What::Started { after, .. } if self.started.is_none() => {
+            EventKind::Started { after, .. } if self.started.is_none() => {
                 self.started = Some(event.at);
                 self.is_first = after.is_none();
             }
-            What::Connected {
+            EventKind::Connected {
                 backfill_minutes, ..
             } => {
                 self.backfill = self.backfill.max(*backfill_minutes);
                 self.began = self.began.or(Some(event.at));
             }
-            What::ClockStepped { step_ms, .. } => self.step_ms = Some(*step_ms),
-            What::ReplayClamped { asked, first } => self.out_of_window.push(Interval {
+            EventKind::ClockStepped { step_ms, .. } => self.step_ms = Some(*step_ms),
+            EventKind::ReplayClamped { asked, first } => self.out_of_window.push(Interval {
                 begin: *asked,
                 end: *first,
             }),
             // a step of the clock ended the run in the middle of its minute
-            What::Alive(alive) => {
+            EventKind::Alive(alive) => {
                 self.ends_early |= event.at.plus_ms(1) < alive.minute.end();
             }
-            What::Stopped { .. } => (self.ends_early, self.stopped) = (true, true),
+            EventKind::Stopped { .. } => (self.ends_early, self.stopped) = (true, true),
             _ => (),
         }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     deletions::Honour,
-    hour::{context::HourContext, due::Due, make, uncommitted::HourError},
+    hour::{context::HourContext, due::DueHour, make, uncommitted::HourError},
     index::Indexes,
     job::{MergeError, MergeJob, Step},
     look::Look,
@@ -386,7 +386,7 @@ impl MergeJob<'_> {
         former: Option<(Manifest, Sha256)>,
         raw_is_gone: bool,
         new: (Vec<SegmentName>, Vec<SegmentName>),
-    ) -> Due {
+    ) -> DueHour {
         let hour = candidate.hour;
         let revision = former.as_ref().map_or(0, |(f, _)| f.history.revision);
         let (former, previous_manifest) = former.unzip();
@@ -395,7 +395,7 @@ impl MergeJob<'_> {
             former.inputs = plan::as_redacted(&former.inputs, hour, &look.spooled);
         }
         let inputs = plan::inputs(candidate, &look.spooled);
-        Due {
+        DueHour {
             hour,
             inputs: match &former {
                 Some(former) => plan::with_former(inputs, &former.inputs),
@@ -419,7 +419,7 @@ impl MergeJob<'_> {
     fn merge(
         &self,
         context: &HourContext<'_>,
-        due: Due,
+        due: DueHour,
         ledger: &mut Ledger,
         outcome: &mut MergeOutcome,
     ) -> Option<Manifest> {

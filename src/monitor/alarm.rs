@@ -16,7 +16,7 @@ use crate::{
     period::UtcMs,
     segment::{
         collections::Collections,
-        event::{EndCause, Why},
+        event::{EndCause, WaitReason},
         name::Partition,
     },
     text::{duration, plural},
@@ -278,7 +278,7 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
 
 fn collecting(found: &mut Found, server: &ServerState, has_rules: bool) {
     // while the disk is full nothing can be sealed
-    if 0 < server.left_open && server.link.waits != Some(Why::DiskFull) {
+    if 0 < server.left_open && server.link.waits != Some(WaitReason::DiskFull) {
         let what = format!(
             "server {}: {} since an earlier run, and cannot be recovered",
             server.server,
@@ -309,7 +309,7 @@ fn collecting(found: &mut Found, server: &ServerState, has_rules: bool) {
 fn rules(found: &mut Found, name: &str, link: &Link) {
     let unknown = link.rules_unknown.as_ref();
     let unknown = unknown.filter(|(since, _)| RULES_MS <= found.now.0 - since.0);
-    let what = if link.waits == Some(Why::NoRules) && link.state != LinkState::Connected {
+    let what = if link.waits == Some(WaitReason::NoRules) && link.state != LinkState::Connected {
         let why = link.why.as_deref().unwrap_or("without a word");
         format!("server {name} gets no stream because there are no rules: {why}")
     } else if let Some((since, why)) = unknown {
@@ -380,8 +380,12 @@ fn receiving(now: UtcMs, link: &Link, last_line: Option<UtcMs>) -> Vec<(AlarmKin
         let what = format!("is answered by {}", why.unwrap_or("not the API"));
         found.push((AlarmKind::NotTheApi, what));
     }
-    if let Some(waits @ (Why::UsageCap | Why::Unauthorized | Why::BadRequest | Why::NotFound)) =
-        link.waits
+    if let Some(
+        waits @ (WaitReason::UsageCap
+        | WaitReason::Unauthorized
+        | WaitReason::BadRequest
+        | WaitReason::NotFound),
+    ) = link.waits
     {
         let why = why.unwrap_or("without a word");
         let what =
@@ -392,13 +396,18 @@ fn receiving(now: UtcMs, link: &Link, last_line: Option<UtcMs>) -> Vec<(AlarmKin
 }
 
 /// What a server that has no connection does by itself.
-const fn goes_on(waits: Option<Why>) -> &'static str {
+const fn goes_on(waits: Option<WaitReason>) -> &'static str {
     match waits {
-        Some(Why::UsageCap | Why::Unauthorized | Why::BadRequest | Why::NotFound) => {
-            "it asks again at growing intervals, which helps only once the reason is fixed"
+        Some(
+            WaitReason::UsageCap
+            | WaitReason::Unauthorized
+            | WaitReason::BadRequest
+            | WaitReason::NotFound,
+        ) => "it asks again at growing intervals, which helps only once the reason is fixed",
+        Some(WaitReason::NoRules) => {
+            "it asks again every minute, which helps only once there are rules"
         }
-        Some(Why::NoRules) => "it asks again every minute, which helps only once there are rules",
-        Some(Why::DiskFull) => "it goes on once there is room on the disk",
+        Some(WaitReason::DiskFull) => "it goes on once there is room on the disk",
         _ => "it tries again by itself",
     }
 }
@@ -584,7 +593,7 @@ fn silent(found: &mut Found, picture: &Snapshot) {
 fn disk(found: &mut Found, picture: &Snapshot) {
     let this = picture.servers.iter().find(|server| server.this);
     if this.is_some_and(|server| {
-        server.link.waits == Some(Why::DiskFull) && server.link.state != LinkState::Connected
+        server.link.waits == Some(WaitReason::DiskFull) && server.link.state != LinkState::Connected
     }) {
         let what = "the disk is full: collecting waits for room".to_owned();
         found.push(AlarmKind::Disk, "", what);
@@ -796,7 +805,7 @@ mod tests {
         check(&filtered(unknown(7_000)), &[]);
         check(&filtered(unknown(6_200)), &["rules 1"]);
         let none = filtered(|link| {
-            (link.state, link.waits) = (LinkState::Disconnected, Some(Why::NoRules));
+            (link.state, link.waits) = (LinkState::Disconnected, Some(WaitReason::NoRules));
             link.rules = None;
         });
         check(&none, &["rules 1", "no_posts 1"]);
@@ -924,12 +933,17 @@ mod tests {
         );
         assert_eq!(later(500, 0, connected.0, connected.1), [""; 0], "once");
         // what is said of some is not said of others
-        let refused = later(501, 0, LinkState::Disconnected, Some(Why::Unauthorized));
+        let refused = later(
+            501,
+            0,
+            LinkState::Disconnected,
+            Some(WaitReason::Unauthorized),
+        );
         assert!(
             refused[0].contains("partitions 1-20: each is refused"),
             "{refused:?}"
         );
-        later(502, 7, LinkState::Disconnected, Some(Why::UsageCap));
+        later(502, 7, LinkState::Disconnected, Some(WaitReason::UsageCap));
         let found = states(&p, None);
         let found = found.iter().find(|alarm| alarm.kind == AlarmKind::Refused);
         let what = &found.unwrap().what;
@@ -997,10 +1011,14 @@ mod tests {
             states(&p, None).remove(0).what
         };
         let away = LinkState::Disconnected;
-        for waits in [None, Some(Why::Network), Some(Why::RateLimit)] {
+        for waits in [None, Some(WaitReason::Network), Some(WaitReason::RateLimit)] {
             assert!(what(away, waits).ends_with("it tries again by itself"));
         }
-        for waits in [Why::Unauthorized, Why::NoRules, Why::DiskFull] {
+        for waits in [
+            WaitReason::Unauthorized,
+            WaitReason::NoRules,
+            WaitReason::DiskFull,
+        ] {
             let what = what(away, Some(waits));
             assert!(
                 !what.contains("by itself") && what.contains(" once "),
@@ -1031,10 +1049,10 @@ mod tests {
         of(&mut p, "1").last_line = Some(after(4_939));
         check(&p, &["no_posts 1"]);
         of(&mut p, "1").link.state = LinkState::Disconnected;
-        of(&mut p, "1").link.waits = Some(Why::Unauthorized);
+        of(&mut p, "1").link.waits = Some(WaitReason::Unauthorized);
         check(&p, &["no_posts 1", "refused 1"]);
         // whatever row of waits it is by then
-        of(&mut p, "1").link.waits = Some(Why::Budget);
+        of(&mut p, "1").link.waits = Some(WaitReason::Budget);
         of(&mut p, "1").link.why = Some("HTTP 400: Invalid Request".to_owned());
         of(&mut p, "1").link.waits_until = Some("2026-11-23T14:20:00.001Z".parse().unwrap());
         let words = "it waits until 14:21Z, when the platform allows more requests";
@@ -1045,7 +1063,7 @@ mod tests {
         of(&mut p, "1").link.cause = Some(EndCause::NotTheApi);
         check(&p, &["no_posts 1", "not_the_api 1"]);
         of(&mut p, "1").link.cause = Some(EndCause::Disk);
-        of(&mut p, "1").link.waits = Some(Why::DiskFull);
+        of(&mut p, "1").link.waits = Some(WaitReason::DiskFull);
         check(&p, &["no_posts 1", "disk "]);
         let mut p = well("1", 5_000);
         of(&mut p, "2").delivered_until = Some(after(4_000));
@@ -1121,7 +1139,7 @@ mod tests {
         // of others it is what is under way
         of(&mut p, "2").left_open = 1;
         check(&p, &["not_recovered 1"]);
-        of(&mut p, "1").link.waits = Some(Why::DiskFull);
+        of(&mut p, "1").link.waits = Some(WaitReason::DiskFull);
         check(&p, &[]);
         let mut p = well("1", 5_000);
         p.page_fault = Some("its port is taken".to_owned());
@@ -1408,13 +1426,13 @@ mod tests {
     #[test]
     fn a_stream_that_is_up_has_none_of_the_troubles_before_it() {
         for waits in [
-            Why::DiskFull,
-            Why::NoRules,
-            Why::Unauthorized,
-            Why::UsageCap,
-            Why::BadRequest,
-            Why::NotFound,
-            Why::Budget,
+            WaitReason::DiskFull,
+            WaitReason::NoRules,
+            WaitReason::Unauthorized,
+            WaitReason::UsageCap,
+            WaitReason::BadRequest,
+            WaitReason::NotFound,
+            WaitReason::Budget,
         ] {
             let mut p = well("1", 5_000);
             p.has_rules = true;

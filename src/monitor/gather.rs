@@ -232,7 +232,7 @@ impl Gatherer {
         let path = ledger::path(of);
         ledger.read_on(&*disk, &path, |line| {
             // whether the chain holds is for `verify` to say
-            if let Ok(line) = serde_json::from_slice::<ledger::Line>(line) {
+            if let Ok(line) = serde_json::from_slice::<ledger::LedgerLine>(line) {
                 let latest = vault.revisions.entry(line.hour).or_insert(0);
                 *latest = line.revision.max(*latest);
             }
@@ -444,7 +444,7 @@ mod tests {
                 },
             );
             disk::put(&RealDisk, &path, manifest.as_bytes()).unwrap();
-            let line = ledger::Line {
+            let line = ledger::LedgerLine {
                 hour: of,
                 revision,
                 manifest_sha256: Sha256::ZEROS,

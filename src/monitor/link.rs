@@ -6,7 +6,7 @@ use crate::{
     period::UtcMs,
     segment::{
         collections::Collections,
-        event::{Alive, EndCause, Event, What, Why},
+        event::{Alive, EndCause, Event, EventKind, WaitReason},
         rules::KnownRules,
     },
 };
@@ -44,7 +44,7 @@ pub struct Link {
     /// The cause of it.
     pub cause: Option<EndCause>,
     /// Why nothing is tried at present: the row of the table of waits.
-    pub waits: Option<Why>,
+    pub waits: Option<WaitReason>,
     /// Until when.
     pub waits_until: Option<UtcMs>,
     /// The API's clock minus the server's, as last seen.
@@ -97,7 +97,7 @@ impl Link {
 
     /// Until when it waits for the platform's next window of requests, if it does.
     pub fn waits_for_requests(&self) -> Option<UtcMs> {
-        let waits = self.waits == Some(Why::Budget) && self.state == LinkState::Disconnected;
+        let waits = self.waits == Some(WaitReason::Budget) && self.state == LinkState::Disconnected;
         self.waits_until.filter(|_| waits)
     }
 
@@ -105,10 +105,10 @@ impl Link {
     pub fn is_told_by(event: &Event) -> bool {
         matches!(
             event.what,
-            What::Started { .. }
-                | What::Connected { .. }
-                | What::Disconnected(_)
-                | What::Stopped { .. }
+            EventKind::Started { .. }
+                | EventKind::Connected { .. }
+                | EventKind::Disconnected(_)
+                | EventKind::Stopped { .. }
         )
     }
 
@@ -125,7 +125,7 @@ impl Link {
             }
         };
         match &event.what {
-            What::Started { number, .. } => {
+            EventKind::Started { number, .. } => {
                 *self = Self {
                     clock_offset_ms: self.clock_offset_ms,
                     started: Some(event.at),
@@ -134,19 +134,19 @@ impl Link {
                 };
                 self.nothing_comes(event.at, false);
             }
-            What::ClockStepped { number, step_ms } => self.stepped(*number, *step_ms),
-            What::Connected { .. } => {
+            EventKind::ClockStepped { number, step_ms } => self.stepped(*number, *step_ms),
+            EventKind::Connected { .. } => {
                 turn(self, LinkState::Connected);
                 self.ended_waiting();
             }
-            What::FirstLine { clock_offset_ms } => {
+            EventKind::FirstLine { clock_offset_ms } => {
                 turn(self, LinkState::Connected);
                 self.nothing_since = None;
                 self.clock_offset_ms = clock_offset_ms.or(self.clock_offset_ms);
                 (self.why, self.cause) = (None, None);
                 (self.waits, self.waits_until) = (None, None);
             }
-            What::Disconnected(how) => {
+            EventKind::Disconnected(how) => {
                 let is_unknown = self.state == LinkState::Unknown;
                 self.nothing_comes(event.at, is_unknown && how.lines == 0);
                 let word = match how.cause {
@@ -162,24 +162,24 @@ impl Link {
                 self.cause = Some(how.cause);
                 self.ended_waiting();
             }
-            What::Waiting { wait_ms, why } => {
+            EventKind::Waiting { wait_ms, why } => {
                 let wait_ms = wait_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
                 self.waits = Some(*why);
                 self.waits_until = wait_ms.map(|ms| UtcMs(event.at.0.saturating_add(ms)));
             }
-            What::Rules { .. } | What::RulesUnknown { .. } => self.asked_for_rules(event),
-            What::Alive(alive) => self.is_alive(event.at, alive),
-            What::Stopped { why } => {
+            EventKind::Rules { .. } | EventKind::RulesUnknown { .. } => self.asked_for_rules(event),
+            EventKind::Alive(alive) => self.is_alive(event.at, alive),
+            EventKind::Stopped { why } => {
                 turn(self, LinkState::Stopped);
                 self.why = Some(why.clone());
                 self.ended_waiting();
             }
-            What::Connecting { collections, .. } => self.collections.clone_from(collections),
-            What::ErrorFrame { .. }
-            | What::NoPosts { .. }
-            | What::ReplayClamped { .. }
-            | What::Recovered { .. }
-            | What::Unknown => (),
+            EventKind::Connecting { collections, .. } => self.collections.clone_from(collections),
+            EventKind::ErrorFrame { .. }
+            | EventKind::NoPosts { .. }
+            | EventKind::ReplayClamped { .. }
+            | EventKind::Recovered { .. }
+            | EventKind::Unknown => (),
         }
     }
 
@@ -194,7 +194,7 @@ impl Link {
     /// Rules were asked for, and told or not.
     fn asked_for_rules(&mut self, event: &Event) {
         match &event.what {
-            What::Rules {
+            EventKind::Rules {
                 sha256, configured, ..
             } => {
                 self.rules_unknown = None;
@@ -204,7 +204,7 @@ impl Link {
                     configured: *configured,
                 });
             }
-            What::RulesUnknown { detail } => {
+            EventKind::RulesUnknown { detail } => {
                 let since = self.rules_unknown.take();
                 let since = since.map_or(event.at, |(since, _)| since);
                 self.rules_unknown = Some((since, detail.clone()));
@@ -330,7 +330,7 @@ mod tests {
     use super::*;
     use crate::segment::event::{self, Disconnected, Down};
 
-    fn event(at: i64, what: What) -> Event {
+    fn event(at: i64, what: EventKind) -> Event {
         Event {
             at: UtcMs(at),
             what,
@@ -338,8 +338,8 @@ mod tests {
         }
     }
 
-    fn started() -> What {
-        What::Started {
+    fn started() -> EventKind {
+        EventKind::Started {
             program: "test/1".to_owned(),
             number: 1,
             after: None,
@@ -347,16 +347,16 @@ mod tests {
         }
     }
 
-    fn connected() -> What {
-        What::Connected {
+    fn connected() -> EventKind {
+        EventKind::Connected {
             status: 200,
             backfill_minutes: 0,
             transaction: None,
         }
     }
 
-    fn refused() -> What {
-        What::Disconnected(Disconnected {
+    fn refused() -> EventKind {
+        EventKind::Disconnected(Disconnected {
             cause: EndCause::HttpStatus,
             status: Some(401),
             disconnect_type: None,
@@ -376,7 +376,7 @@ mod tests {
                 event(2, connected()),
                 event(
                     3,
-                    What::FirstLine {
+                    EventKind::FirstLine {
                         clock_offset_ms: Some(-40),
                     },
                 ),
@@ -388,9 +388,9 @@ mod tests {
         );
         assert_eq!(link.clock_offset_ms, Some(-40));
         link.take(&event(9, refused()));
-        let waiting = What::Waiting {
+        let waiting = EventKind::Waiting {
             wait_ms: Some(10),
-            why: Why::Unauthorized,
+            why: WaitReason::Unauthorized,
         };
         link.take(&event(9, waiting));
         link.take(&event(19, refused()));
@@ -399,14 +399,14 @@ mod tests {
             (LinkState::Disconnected, Some(UtcMs(9)))
         );
         assert_eq!(link.why.as_deref(), Some("HTTP 401: Unauthorized"));
-        assert_eq!(link.waits, Some(Why::Unauthorized));
+        assert_eq!(link.waits, Some(WaitReason::Unauthorized));
         assert_eq!(link.waits_until, None);
         // the answer alone is no stream
         link.take(&event(30, connected()));
-        assert_eq!(link.waits, Some(Why::Unauthorized));
+        assert_eq!(link.waits, Some(WaitReason::Unauthorized));
         link.take(&event(
             31,
-            What::FirstLine {
+            EventKind::FirstLine {
                 clock_offset_ms: None,
             },
         ));
@@ -414,7 +414,7 @@ mod tests {
     }
 
     /// What the collector records each minute, after nothing has come since an instant.
-    fn alive(nothing_since: i64) -> What {
+    fn alive(nothing_since: i64) -> EventKind {
         let down = Down {
             since: UtcMs(nothing_since + 500),
             nothing_since: UtcMs(nothing_since),
@@ -433,7 +433,7 @@ mod tests {
         let mut seen = Link::default();
         fold(&mut seen, &[event(1, started()), event(2, connected())]);
         let clock_offset_ms = None;
-        seen.take(&event(3, What::FirstLine { clock_offset_ms }));
+        seen.take(&event(3, EventKind::FirstLine { clock_offset_ms }));
         let failing = [
             event(1_000, refused()),
             event(2_000, refused()),
@@ -490,8 +490,8 @@ mod tests {
         link.take(&event(10_000, started()));
         link.take(&event(20_000, connected()));
         let clock_offset_ms = Some(-40);
-        link.take(&event(20_100, What::FirstLine { clock_offset_ms }));
-        let stepped = |number, step_ms| What::ClockStepped { number, step_ms };
+        link.take(&event(20_100, EventKind::FirstLine { clock_offset_ms }));
+        let stepped = |number, step_ms| EventKind::ClockStepped { number, step_ms };
         link.take(&event(95_000, stepped(2, 5_000)));
         link.take(&event(93_000, stepped(3, -2_000)));
         assert_eq!(link.state, LinkState::Connected);
@@ -508,17 +508,17 @@ mod tests {
         assert_eq!(now(0, -90_000), -90_000);
     }
 
-    fn rules(same: bool) -> What {
+    fn rules(same: bool) -> EventKind {
         let hash = |text: &[u8]| crate::segment::sha256::Sha256::of(text);
-        What::Rules {
+        EventKind::Rules {
             rules: Vec::new(),
             sha256: hash(b"a"),
             configured: hash(if same { b"a" } else { b"b" }),
         }
     }
 
-    fn unknown(detail: &str) -> What {
-        What::RulesUnknown {
+    fn unknown(detail: &str) -> EventKind {
+        EventKind::RulesUnknown {
             detail: detail.to_owned(),
         }
     }
@@ -543,7 +543,7 @@ mod tests {
         );
         link.take(&event(
             4,
-            What::ClockStepped {
+            EventKind::ClockStepped {
                 number: 2,
                 step_ms: 100,
             },
@@ -564,15 +564,15 @@ mod tests {
         for what in [
             started(),
             connected(),
-            What::FirstLine {
+            EventKind::FirstLine {
                 clock_offset_ms: Some(-9_000),
             },
             rules(false),
             unknown("503"),
             refused(),
-            What::Waiting {
+            EventKind::Waiting {
                 wait_ms: Some(10),
-                why: Why::Unauthorized,
+                why: WaitReason::Unauthorized,
             },
         ] {
             link.take(&event(5, what));
@@ -581,7 +581,7 @@ mod tests {
         link.take(&event(7, refused()));
         assert_eq!(
             (link.waits, link.waits_until),
-            (Some(Why::Unauthorized), None)
+            (Some(WaitReason::Unauthorized), None)
         );
         link.take(&event(100, started()));
         let expected = Link {
@@ -604,7 +604,7 @@ mod tests {
             state,
             since: Some(UtcMs(5)),
             told: Some(UtcMs(9)),
-            waits: Some(Why::Network),
+            waits: Some(WaitReason::Network),
             ..Link::default()
         };
         let states = [

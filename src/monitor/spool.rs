@@ -465,7 +465,7 @@ mod tests {
     use super::{super::link::BEFORE_MS, *};
     use crate::{
         segment::{
-            event::What,
+            event::EventKind,
             name::{Partition, RunId},
             runs::Run,
             sha256::Sha256,
@@ -515,7 +515,7 @@ mod tests {
             self.writer.lines(lines).unwrap();
         }
 
-        fn event(&mut self, at: UtcMs, what: What) {
+        fn event(&mut self, at: UtcMs, what: EventKind) {
             let event = Event {
                 at,
                 connection: 1,
@@ -623,7 +623,7 @@ mod tests {
         let mut closed = written.writer.turn_to(minute(2)).unwrap();
         written.event(
             minute(2),
-            What::FirstLine {
+            EventKind::FirstLine {
                 clock_offset_ms: None,
             },
         );
@@ -643,7 +643,7 @@ mod tests {
         let mut written = Written::new();
         let mut known = KnownServer::default();
         let hours = |n: i64| BEGIN.plus_ms(n * 3_600_000);
-        let started = |number| What::Started {
+        let started = |number| EventKind::Started {
             program: "test/1".to_owned(),
             number,
             after: None,
@@ -662,7 +662,7 @@ mod tests {
         };
         assert!(written.writer.begin_run(next).is_none());
         let step_ms = hours(0).0 - hours(2).0;
-        let stepped = What::ClockStepped { number: 2, step_ms };
+        let stepped = EventKind::ClockStepped { number: 2, step_ms };
         written.event(hours(0).plus_ms(6_000), stepped);
         written.writer.close().unwrap().seal(&RealDisk).unwrap();
         for known in [&mut known, &mut KnownServer::default()] {
@@ -702,7 +702,7 @@ mod tests {
         written.line(BEGIN);
         written.event(
             BEGIN,
-            What::FirstLine {
+            EventKind::FirstLine {
                 clock_offset_ms: None,
             },
         );
@@ -713,7 +713,7 @@ mod tests {
         assert_eq!(seen(&written, days(3)).state, LinkState::Unknown);
         let at = BEGIN.plus_ms(60_000);
         let why = "signal".to_owned();
-        written.event(at, What::Stopped { why });
+        written.event(at, EventKind::Stopped { why });
         written.writer.close().unwrap().seal(&RealDisk).unwrap();
         let mut known = KnownServer::default();
         for now in [days(0).plus_ms(120_000), days(3), days(4)] {

@@ -12,7 +12,7 @@ use crate::{
     segment::sha256::Sha256,
     vault::{
         layout::FileKind,
-        ledger::Line,
+        ledger::LedgerLine,
         manifest::HourSaid,
         public::{DayFile, Public, PublicFolder, RootFile},
     },
@@ -226,7 +226,7 @@ fn is_private(name: &str) -> bool {
 
 /// Takes a further line of the ledger in: `due` has the latest revision of each hour whose latest one is new. The lines of an hour
 /// come in the order of its revisions.
-pub fn take_line(due: &mut BTreeMap<Hour, (u64, Sha256)>, line: &Line, is_new: bool) {
+pub fn take_line(due: &mut BTreeMap<Hour, (u64, Sha256)>, line: &LedgerLine, is_new: bool) {
     let later = |(revision, _): &(u64, Sha256)| line.revision <= *revision;
     if due.get(&line.hour).is_some_and(later) {
         return;
@@ -326,7 +326,7 @@ mod tests {
         ] {
             let mut due = BTreeMap::new();
             for (revision, is_new) in &lines {
-                let line = Line {
+                let line = LedgerLine {
                     hour: hour("2026-11-23_01"),
                     revision: *revision,
                     manifest_sha256: Sha256::ZEROS,

@@ -157,13 +157,14 @@ impl Truth<'_> {
             }
         }
         for line in unknown {
-            let line: ledger::Line = serde_json::from_slice(line).map_err(|why| why.to_string())?;
+            let line: ledger::LedgerLine =
+                serde_json::from_slice(line).map_err(|why| why.to_string())?;
             self.check_line(&line)?;
         }
         Ok(())
     }
 
-    fn check_line(&self, line: &ledger::Line) -> Result<(), String> {
+    fn check_line(&self, line: &ledger::LedgerLine) -> Result<(), String> {
         let in_place = layout::manifest_path(self.vault, line.hour);
         let former = layout::archived_path(self.vault, line.hour, line.revision);
         for path in [&in_place, &former] {

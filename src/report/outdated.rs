@@ -79,7 +79,7 @@ impl Outdated {
         self.ledger.read_on(disk, &path, |line| {
             // whether the chain holds is for `verify` to say
             *number += 1;
-            if let Ok(line) = serde_json::from_slice::<ledger::Line>(line) {
+            if let Ok(line) = serde_json::from_slice::<ledger::LedgerLine>(line) {
                 let in_place = (line.revision, line.manifest_sha256.begin());
                 latest.insert(line.hour, (in_place, *number));
                 suspects.insert(line.hour.day());

@@ -49,7 +49,7 @@ pub struct Schedule {
 
 /// A stage that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Due {
+pub struct DueStage {
     /// Which.
     pub stage: Stage,
     /// The day of a report.
@@ -99,7 +99,7 @@ pub fn due(
     runs: &BTreeMap<Stage, StageRun>,
     reports: &Reports,
     now: UtcMs,
-) -> Vec<Due> {
+) -> Vec<DueStage> {
     // one that began in the future was begun when the clock was ahead, and tells nothing of now
     let run = |stage| {
         let run = runs.get(&stage);
@@ -109,7 +109,7 @@ pub fn due(
     let every = |stage, every: Option<Duration>| {
         every.is_some_and(|every| run(stage).is_none_or(|run| interval_is_over(run, every, now)))
     };
-    let plain = |stage| Due {
+    let plain = |stage| DueStage {
         stage,
         day: None,
         renews: false,
@@ -139,7 +139,7 @@ pub fn due(
     {
         let new = report_day(reports, latest);
         let day = new.or_else(|| renewal(&reports.outdated, latest, run(Stage::Report), now));
-        found.extend(day.map(|day| Due {
+        found.extend(day.map(|day| DueStage {
             stage: Stage::Report,
             day: Some(day),
             renews: new.is_none(),
@@ -256,7 +256,7 @@ mod tests {
         }
     }
 
-    fn names(due: &[Due]) -> Vec<String> {
+    fn names(due: &[DueStage]) -> Vec<String> {
         due.iter()
             .map(|due| {
                 let day = due.day.map_or_else(String::new, |day| format!(" {day}"));

@@ -16,7 +16,7 @@ use sd_notify::NotifyState;
 
 use super::{
     child::{Child, Ended},
-    plan::{self, Due, Reports, Schedule},
+    plan::{self, DueStage, Reports, Schedule},
     record::{self, LOCKED, Record, StageRun},
     stage::Stage,
 };
@@ -45,7 +45,7 @@ const NO_FAILURES: [i32; 3] = [0, 4, 5];
 pub type Days = (Vec<Day>, BTreeMap<Day, u64>);
 
 /// Starts the command of a stage.
-pub type Starter = dyn Fn(Due) -> Command + Send;
+pub type Starter = dyn Fn(DueStage) -> Command + Send;
 
 /// What the collector's thread reports about itself; read only.
 pub trait Watched: Send + Sync {
@@ -108,7 +108,7 @@ pub struct Service {
 struct ServiceState {
     record: Record,
     runs: BTreeMap<Stage, StageRun>,
-    children: BTreeMap<Stage, (Child, Due)>,
+    children: BTreeMap<Stage, (Child, DueStage)>,
     reports: Reports,
     /// When the vault was last examined.
     looked: Option<UtcMs>,
@@ -231,7 +231,7 @@ impl Service {
     }
 
     /// Notes how a stage ended.
-    fn note(&self, state: &mut ServiceState, due: Due, ended: Ended) {
+    fn note(&self, state: &mut ServiceState, due: DueStage, ended: Ended) {
         let now = self.clock.now();
         let Some(run) = state.runs.get_mut(&due.stage) else {
             return;
@@ -439,7 +439,7 @@ mod tests {
             let mut run = StageRun::begun(UtcMs(0));
             run.failures = 3;
             state.runs.insert(Stage::Report, run);
-            let due = Due {
+            let due = DueStage {
                 stage: Stage::Report,
                 day: Some(day),
                 renews,
@@ -527,7 +527,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let service = service(dir.path(), &Arc::default(), Box::new(|_| ()));
         let mut state = service.state();
-        let due = Due {
+        let due = DueStage {
             stage: Stage::Merge,
             day: None,
             renews: false,
@@ -724,7 +724,7 @@ mod tests {
         }
         for (stage, count) in [(Stage::Merge, 3), (Stage::Report, 4)] {
             state.runs.insert(stage, StageRun::begun(UtcMs(0)));
-            let due = Due {
+            let due = DueStage {
                 stage,
                 day: None,
                 renews: false,

@@ -22,7 +22,7 @@ pub struct Event {
     pub at: UtcMs,
     /// What happened.
     #[serde(flatten)]
-    pub what: What,
+    pub what: EventKind,
     /// On which connection since the start; 0 before the first.
     pub connection: u64,
 }
@@ -30,7 +30,7 @@ pub struct Event {
 /// The closed list of what can happen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum What {
+pub enum EventKind {
     /// The collector starts, and a run begins.
     Started {
         /// Name and version of the program.
@@ -91,7 +91,7 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wait_ms: Option<u64>,
         /// Why: the row of the table of waits.
-        why: Why,
+        why: WaitReason,
     },
     /// A line with `errors` and without `data`, verbatim.
     ErrorFrame {
@@ -209,7 +209,7 @@ pub enum EndCause {
 /// The closed list of reasons for which nothing is tried: the rows of the table of waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum WaitReason {
     /// A stream that was up broke: it is requested again at once.
     Reconnect,
     /// No answer, or none that held.
@@ -247,7 +247,7 @@ pub enum Why {
     Other,
 }
 
-impl Why {
+impl WaitReason {
     /// The word for it, the same in files and log.
     pub const fn word(self) -> &'static str {
         match self {
@@ -272,7 +272,7 @@ impl Why {
     }
 }
 
-impl std::fmt::Display for Why {
+impl std::fmt::Display for WaitReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.word())
     }
@@ -330,15 +330,15 @@ pub struct Down {
     pub disconnect_type: Option<String>,
     /// The row of the table of waits, while one is waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<Why>,
+    pub why: Option<WaitReason>,
 }
 
 impl Event {
     /// The API's clock minus ours, if it is known.
     pub fn clock_offset_ms(&self) -> Option<i64> {
         match &self.what {
-            What::FirstLine { clock_offset_ms } => *clock_offset_ms,
-            What::Alive(alive) => alive.clock_offset_ms,
+            EventKind::FirstLine { clock_offset_ms } => *clock_offset_ms,
+            EventKind::Alive(alive) => alive.clock_offset_ms,
             _ => None,
         }
     }
@@ -357,7 +357,7 @@ pub(crate) mod tests {
     use crate::segment::collections::tests::list;
 
     #[track_caller]
-    fn check_json(what: What, json: &str) {
+    fn check_json(what: EventKind, json: &str) {
         let event = Event {
             at: UtcMs(1_795_442_709_123),
             what,
@@ -369,8 +369,8 @@ pub(crate) mod tests {
     }
 
     /// A collector's record of a minute in which nothing came.
-    pub(crate) fn alive(minute: Minute, down: Option<Down>, asleep: Option<Interval>) -> What {
-        What::Alive(Alive {
+    pub(crate) fn alive(minute: Minute, down: Option<Down>, asleep: Option<Interval>) -> EventKind {
+        EventKind::Alive(Alive {
             minute,
             seconds: Vec::new(),
             lines: 0,
@@ -388,13 +388,13 @@ pub(crate) mod tests {
     #[test]
     fn records_read_back() {
         check_json(
-            What::FirstLine {
+            EventKind::FirstLine {
                 clock_offset_ms: None,
             },
             r#"{"at":"2026-11-23T14:05:09.123Z","kind":"first_line","connection":3}"#,
         );
         check_json(
-            What::Disconnected(Disconnected {
+            EventKind::Disconnected(Disconnected {
                 cause: EndCause::HttpStatus,
                 status: Some(503),
                 disconnect_type: None,
@@ -405,7 +405,7 @@ pub(crate) mod tests {
             r#"{"at":"2026-11-23T14:05:09.123Z","kind":"disconnected","cause":"http_status","status":503,"lines":0,"detail":"Service Unavailable","connection":3}"#,
         );
         check_json(
-            What::Alive(Alive {
+            EventKind::Alive(Alive {
                 minute: Minute(29_924_045),
                 seconds: vec![0, 59],
                 lines: 7,
@@ -434,7 +434,7 @@ pub(crate) mod tests {
         };
         let [ab, cd] = [0xab, 0xcd].map(|byte| Sha256::from([byte; 32]));
         check_json(
-            What::Rules {
+            EventKind::Rules {
                 rules: vec![rule("cat", "cats", "1"), rule("dog", "", "2")],
                 sha256: ab,
                 configured: cd,
@@ -444,7 +444,7 @@ pub(crate) mod tests {
             ),
         );
         check_json(
-            What::RulesUnknown {
+            EventKind::RulesUnknown {
                 detail: "HTTP 503".to_owned(),
             },
             r#"{"at":"2026-11-23T14:05:09.123Z","kind":"rules_unknown","detail":"HTTP 503","connection":3}"#,
@@ -465,7 +465,7 @@ pub(crate) mod tests {
     fn which_collections_are_asked_for_is_told_even_if_none_is_named() {
         for (names, json) in [("a.b.d a.b.c", r#"["a.b.c","a.b.d"]"#), ("", "[]")] {
             check_json(
-                What::Connecting {
+                EventKind::Connecting {
                     backfill_minutes: 1,
                     cursor: Some(7),
                     endpoint: None,
@@ -489,7 +489,7 @@ pub(crate) mod tests {
                     cause: Some(EndCause::HttpStatus),
                     status: Some(429),
                     disconnect_type: None,
-                    why: Some(Why::RateLimit),
+                    why: Some(WaitReason::RateLimit),
                 }),
                 None,
             ),
@@ -517,12 +517,12 @@ pub(crate) mod tests {
             "budget",
             "disk_full",
         ] {
-            let why: Why = serde_json::from_str(&format!("\"{word}\"")).unwrap();
+            let why: WaitReason = serde_json::from_str(&format!("\"{word}\"")).unwrap();
             assert_eq!(why.word(), word);
             assert_eq!(serde_json::to_string(&why).unwrap(), format!("\"{word}\""));
         }
-        let why: Why = serde_json::from_str("\"of_tomorrow\"").unwrap();
-        assert_eq!(why, Why::Other);
+        let why: WaitReason = serde_json::from_str("\"of_tomorrow\"").unwrap();
+        assert_eq!(why, WaitReason::Other);
     }
 
     #[test]
@@ -531,7 +531,7 @@ pub(crate) mod tests {
             r#"{"at":"2026-11-23T14:05:09.123Z","kind":"moon_phase","phase":3,"connection":1}"#;
         assert_eq!(
             serde_json::from_str::<Event>(line).unwrap().what,
-            What::Unknown
+            EventKind::Unknown
         );
     }
 }

@@ -352,7 +352,7 @@ fn offset_in(disk: &dyn Disk, path: &Path) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::{
-        segment::{event::What, line},
+        segment::{event::EventKind, line},
         world::disk::RealDisk,
     };
 
@@ -391,7 +391,7 @@ mod tests {
     fn the_clock_of_a_run_is_judged_by_the_last_that_was_told_of_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events");
-        let offset = |events: &[What]| {
+        let offset = |events: &[EventKind]| {
             let events = events.iter().map(|what| Event {
                 at: UtcMs(0),
                 what: what.clone(),
@@ -401,8 +401,8 @@ mod tests {
             disk::put(&RealDisk, &path, &lines).unwrap();
             offset_in(&RealDisk, &path)
         };
-        let told = |clock_offset_ms| What::FirstLine { clock_offset_ms };
-        let nothing = What::NoPosts { since: UtcMs(0) };
+        let told = |clock_offset_ms| EventKind::FirstLine { clock_offset_ms };
+        let nothing = EventKind::NoPosts { since: UtcMs(0) };
         assert_eq!(offset(&[]), None);
         assert_eq!(offset(&[told(Some(7_000)), told(Some(20))]), Some(20));
         assert_eq!(

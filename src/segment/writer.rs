@@ -376,7 +376,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        segment::{event::What, name::RunId},
+        segment::{event::EventKind, name::RunId},
         world::disk::RealDisk,
     };
 
@@ -433,7 +433,7 @@ mod tests {
             }
             let event = Event {
                 at,
-                what: What::NoPosts { since: at },
+                what: EventKind::NoPosts { since: at },
                 connection: n,
             };
             writer.event(&event).unwrap();

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::{
     selection::{Offer, Selection},
     session::{Act, End, Session, Span},
-    truth::{Event, Why},
+    truth::{EndReason, Event},
     wire::{Chunker, Fate},
     x_shared::Shared,
 };
@@ -75,7 +75,7 @@ pub(super) struct Open {
     /// The second half of a torn line.
     pub(super) tail: Option<Bytes>,
     /// Why it is over, once it is.
-    pub(super) why: Option<Why>,
+    pub(super) why: Option<EndReason>,
     pub(super) posts: u64,
 }
 
@@ -86,9 +86,9 @@ impl Drop for Open {
             self.tell_sent(span);
         }
         let gone = if self.shared.common.stopping.load(Ordering::Relaxed) {
-            Why::Stop
+            EndReason::Stop
         } else {
-            Why::Client
+            EndReason::Client
         };
         let (connection, posts) = (self.connection, self.posts);
         let why = self.why.unwrap_or(gone);
@@ -135,14 +135,14 @@ impl Open {
     }
 
     /// Does one act; `Err` when the stream is over.
-    async fn act(&mut self, act: Act, chunks: &Chunks) -> Result<(), Why> {
+    async fn act(&mut self, act: Act, chunks: &Chunks) -> Result<(), EndReason> {
         let connection = self.connection;
         match act {
             Act::Send(bytes) => {
                 let cut = self
                     .chunker
                     .chunks(bytes)
-                    .map_err(|_never_in_memory| Why::Cut)?;
+                    .map_err(|_never_in_memory| EndReason::Cut)?;
                 for chunk in cut {
                     self.send(chunk.bytes, chunks).await?;
                     if chunk.pause {
@@ -155,7 +155,7 @@ impl Open {
                 let (head, tail) = self
                     .chunker
                     .halves(&line)
-                    .map_err(|_never_in_memory| Why::Cut)?;
+                    .map_err(|_never_in_memory| EndReason::Cut)?;
                 self.send(head, chunks).await?;
                 self.tail = Some(tail);
             }
@@ -184,7 +184,7 @@ impl Open {
         Ok(())
     }
 
-    async fn send(&self, bytes: Bytes, chunks: &Chunks) -> Result<(), Why> {
+    async fn send(&self, bytes: Bytes, chunks: &Chunks) -> Result<(), EndReason> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -196,25 +196,26 @@ impl Open {
             biased;
             () = self.shared.common.clock.sleep(patience) => {
                 tear(chunks).await;
-                Err(Why::SlowReader)
+                Err(EndReason::SlowReader)
             }
             sent = chunks.send(Ok(bytes)) => match sent {
                 Ok(()) => Ok(()),
-                Err(mpsc::error::SendError(_nobody_reads)) => Err(Why::Client),
+                Err(mpsc::error::SendError(_nobody_reads)) => Err(EndReason::Client),
             },
         }
     }
 
-    async fn end(&mut self, how: End, chunks: &Chunks) -> Why {
+    async fn end(&mut self, how: End, chunks: &Chunks) -> EndReason {
         let (why, last) = match how {
             End::Clean { trailer: true } => {
-                (Why::Clean, self.chunker.trailer().unwrap_or_default())
+                (EndReason::Clean, self.chunker.trailer().unwrap_or_default())
             }
-            End::Clean { trailer: false } => {
-                (Why::Clean, self.chunker.unfinished().unwrap_or_default())
-            }
-            End::Reset => (Why::Reset, self.tail.take().unwrap_or_default()),
-            End::Cut => (Why::Cut, self.tail.take().unwrap_or_default()),
+            End::Clean { trailer: false } => (
+                EndReason::Clean,
+                self.chunker.unfinished().unwrap_or_default(),
+            ),
+            End::Reset => (EndReason::Reset, self.tail.take().unwrap_or_default()),
+            End::Cut => (EndReason::Cut, self.tail.take().unwrap_or_default()),
         };
         if how == End::Reset || how == End::Cut {
             settle(chunks).await;

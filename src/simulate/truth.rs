@@ -12,7 +12,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    bluesky::{self, Begin, Wanted, happened::What},
+    bluesky::{self, Begin, Wanted, happened::HappenedKind},
     fault::Name,
     osf::site::{Met, Service},
     rules::Rule,
@@ -132,7 +132,7 @@ pub(super) enum Event<'a> {
     /// A subscription is over.
     Unsubscribe {
         connection: u64,
-        why: Why,
+        why: EndReason,
         /// The code of the close frame that was sent.
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<u16>,
@@ -144,7 +144,7 @@ pub(super) enum Event<'a> {
     Exists {
         key: &'a str,
         #[serde(flatten)]
-        what: &'a What,
+        what: &'a HappenedKind,
         time: UtcMs,
         /// When each instance says that it came; null if it never does.
         time_us: &'a [Option<i64>],
@@ -152,7 +152,7 @@ pub(super) enum Event<'a> {
     /// A stream is over.
     Close {
         connection: u64,
-        why: Why,
+        why: EndReason,
         posts: u64,
     },
     /// A port is closed or open again.
@@ -200,7 +200,7 @@ pub(super) enum Phase {
 /// Why a stream is over.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Why {
+pub(super) enum EndReason {
     /// The client went away.
     Client,
     /// The client did not read.

@@ -35,7 +35,7 @@ use super::{
     commit_error::{CommitError, InStoreError},
     identity::Identity,
     layout::{self, FileKind},
-    ledger::{self, Ledger, Line},
+    ledger::{self, Ledger, LedgerLine},
     manifest::{MANIFEST_BYTES_MAX, Manifest, Output},
     redactions::{Redactions, RedactionsError},
 };
@@ -204,7 +204,7 @@ struct Chain {
 
 impl Chain {
     /// As far as the copy here has it.
-    fn of(lines: &[Line]) -> Self {
+    fn of(lines: &[LedgerLine]) -> Self {
         let mut chain = Self {
             lines: lines.len() as u64,
             previous: ledger::head_of(lines, lines),
@@ -216,13 +216,13 @@ impl Chain {
         chain
     }
 
-    fn has(&mut self, line: &Line) {
+    fn has(&mut self, line: &LedgerLine) {
         let revision = self.latest.entry(line.hour).or_insert(0);
         *revision = line.revision.max(*revision);
     }
 
     /// With a further line.
-    fn take(&mut self, line: &Line) -> io::Result<()> {
+    fn take(&mut self, line: &LedgerLine) -> io::Result<()> {
         self.previous = line.hash()?;
         self.lines += 1;
         self.has(line);
@@ -336,12 +336,12 @@ impl<'a> InStore<'a> {
     }
 
     /// A line, which must continue the one before.
-    fn line(&self, number: u64, previous: Sha256) -> Result<Option<Line>, InStoreError> {
+    fn line(&self, number: u64, previous: Sha256) -> Result<Option<LedgerLine>, InStoreError> {
         let key = line_key(number)?;
         let Some(bytes) = read_whole(self.store, &key, LINE_BYTES_MAX)? else {
             return Ok(None);
         };
-        let line = Line::read(&bytes).map_err(|why| self.wrong(&key, why))?;
+        let line = LedgerLine::read(&bytes).map_err(|why| self.wrong(&key, why))?;
         if line.previous == previous {
             Ok(Some(line))
         } else {
@@ -366,7 +366,7 @@ impl<'a> InStore<'a> {
                 let key = revision_key(hour, next)?;
                 return Err(self.wrong(&key, "it is missing, but a later one exists"));
             };
-            let line = Line {
+            let line = LedgerLine {
                 hour,
                 revision: next,
                 manifest_sha256: Sha256::of(&committed.bytes),

@@ -32,7 +32,7 @@ const LINE_BYTES_MAX: u64 = 4_096;
 
 /// One committed revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
+pub struct LedgerLine {
     /// The hour.
     pub hour: Hour,
     /// The revision.
@@ -54,7 +54,7 @@ pub struct Committed {
     pub manifest_sha256: Sha256,
 }
 
-impl Line {
+impl LedgerLine {
     /// Whether it is the line of that revision.
     pub fn is_of(&self, of: &Committed) -> bool {
         (self.hour, self.revision, self.manifest_sha256)
@@ -86,7 +86,7 @@ pub fn path(vault: &Path) -> PathBuf {
 }
 
 /// All whole lines; a torn last one is none. The chain is not checked.
-pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Vec<Line>, LedgerError> {
+pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Vec<LedgerLine>, LedgerError> {
     let mut lines = Vec::new();
     each(disk, &path(vault), |line| {
         lines.push(parse(line)?);
@@ -99,7 +99,7 @@ pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Vec<Line>, LedgerError> {
 pub fn each_line(
     disk: &dyn Disk,
     vault: &Path,
-    mut take: impl FnMut(Line),
+    mut take: impl FnMut(LedgerLine),
 ) -> Result<Digest, LedgerError> {
     let mut digester = Digester::default();
     each(disk, &path(vault), |line| {
@@ -119,19 +119,19 @@ pub fn whole(disk: &dyn Disk, vault: &Path) -> Result<Vec<u8>, ErrorAt> {
 }
 
 /// A line without its LF; an error says why it is none.
-fn parse(line: &[u8]) -> Result<Line, String> {
+fn parse(line: &[u8]) -> Result<LedgerLine, String> {
     serde_json::from_slice(line).map_err(|why| why.to_string())
 }
 
 /// SHA-256 of the last of the first lines of a ledger, the whole of which is `whole`: what the line after
 /// names. 64 zeros if there is none.
-pub fn head_of(first: &[Line], whole: &[Line]) -> Sha256 {
+pub fn head_of(first: &[LedgerLine], whole: &[LedgerLine]) -> Sha256 {
     let next = whole.get(first.len()).map(|line| line.previous);
     let last = || first.last()?.to_json().ok().map(|json| Sha256::of(&json));
     next.or_else(last).unwrap_or(Sha256::ZEROS)
 }
 
-impl Line {
+impl LedgerLine {
     /// From its bytes; an error says why not.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         let line = parse(bytes)?;
@@ -281,7 +281,7 @@ impl Ledger {
             self.revision(hour)
         );
         let previous = self.previous;
-        let line = Line {
+        let line = LedgerLine {
             hour,
             revision,
             manifest_sha256: Sha256::of(manifest),
@@ -316,10 +316,10 @@ pub fn breaks_in(text: &[u8]) -> Vec<usize> {
     let mut previous = Sha256::ZEROS;
     let mut broken = Vec::new();
     for (index, line) in lines_of(whole_lines(text)).enumerate() {
-        let holds = |says: &Line| {
+        let holds = |says: &LedgerLine| {
             says.previous == previous && says.to_json().is_ok_and(|json| json == line)
         };
-        if !serde_json::from_slice::<Line>(line).is_ok_and(|says| holds(&says)) {
+        if !serde_json::from_slice::<LedgerLine>(line).is_ok_and(|says| holds(&says)) {
             broken.push(index + 1);
         }
         previous = Sha256::of(line);
@@ -398,7 +398,7 @@ mod tests {
     fn the_latest_revision_is_the_greatest_wherever_it_stands() {
         let dir = tempfile::tempdir().unwrap();
         let hour: Hour = "2026-11-23_14".parse().unwrap();
-        let line = |revision| Line {
+        let line = |revision| LedgerLine {
             hour,
             revision,
             manifest_sha256: Sha256::ZEROS,

@@ -59,7 +59,7 @@ impl Move<'_> {
     }
 
     /// The manifest of a revision, and before it the data of one that is the latest of its hour.
-    fn revision(&self, line: &ledger::Line, is_latest: bool) -> Result<(), InStoreError> {
+    fn revision(&self, line: &ledger::LedgerLine, is_latest: bool) -> Result<(), InStoreError> {
         let (hour, revision) = (line.hour, line.revision);
         let path = if is_latest {
             layout::manifest_path(self.vault, hour)

@@ -31,9 +31,9 @@ use crate::{
 const BYTES_MAX: u64 = 1 << 30;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Line {
+struct RedactionLine {
     #[serde(flatten)]
-    what: What,
+    what: Removal,
     reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hour: Option<Hour>,
@@ -45,7 +45,7 @@ struct Line {
     is_found_here: bool,
 }
 
-impl Line {
+impl RedactionLine {
     const fn is_unsent(&self) -> bool {
         self.entry.is_none() || self.is_found_here
     }
@@ -54,7 +54,7 @@ impl Line {
 /// What is to stay out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum What {
+enum Removal {
     /// A post.
     Id(String),
     /// All posts of an author.
@@ -88,7 +88,7 @@ pub struct Redactions {
     /// Whose keys they are.
     pub source: &'static dyn Source,
     /// In the order in which they were asked for.
-    lines: Vec<Line>,
+    lines: Vec<RedactionLine>,
     /// The place of each post in the list.
     places: BTreeMap<Key, usize>,
     /// The place of each author.
@@ -143,12 +143,12 @@ impl Redactions {
                 line: number + 1,
                 why,
             };
-            let mut line: Line =
+            let mut line: RedactionLine =
                 serde_json::from_slice(text).map_err(|why| wrong(why.to_string()))?;
             line.entry = entry.or(line.entry);
             let (key, places) = match &line.what {
-                What::Id(id) => (self.source.key(id), &mut self.places),
-                What::Author(id) => (self.source.author_key(id), &mut self.authors),
+                Removal::Id(id) => (self.source.key(id), &mut self.places),
+                Removal::Author(id) => (self.source.author_key(id), &mut self.authors),
             };
             let key = key.ok_or_else(|| wrong("its id is not an id".to_owned()))?;
             let place = *places.entry(key).or_insert(self.lines.len());
@@ -205,8 +205,8 @@ impl Redactions {
         for key in keys {
             let text = key.to_string();
             self.places.entry(key).or_insert_with(|| {
-                self.lines.push(Line {
-                    what: What::Id(text),
+                self.lines.push(RedactionLine {
+                    what: Removal::Id(text),
                     reason: reason.to_owned(),
                     hour: None,
                     entry: None,
@@ -223,8 +223,8 @@ impl Redactions {
         for key in keys {
             let text = key.to_string();
             self.authors.entry(key).or_insert_with(|| {
-                self.lines.push(Line {
-                    what: What::Author(text),
+                self.lines.push(RedactionLine {
+                    what: Removal::Author(text),
                     reason: reason.to_owned(),
                     hour: None,
                     entry: None,
@@ -290,9 +290,9 @@ impl Redactions {
 
     /// The posts from a place of the list on, and the hours that they were removed from.
     pub fn since(&self, place: usize) -> Vec<(Key, Option<Hour>)> {
-        let of = |line: &Line| match &line.what {
-            What::Id(id) => self.source.key(id).map(|key| (key, line.hour)),
-            What::Author(_) => None,
+        let of = |line: &RedactionLine| match &line.what {
+            Removal::Id(id) => self.source.key(id).map(|key| (key, line.hour)),
+            Removal::Author(_) => None,
         };
         self.lines
             .get(place..)

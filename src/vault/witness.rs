@@ -17,7 +17,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{self, Committed, Line};
+use super::ledger::{self, Committed, LedgerLine};
 use crate::{
     period::UtcMs,
     segment::sha256::Sha256,
@@ -178,7 +178,7 @@ pub struct Witness {
     /// The certificates that count: those given by the user, or else those in the folder.
     pub trusted: Vec<Trust>,
     /// Each line of the ledger with its hash.
-    lines: Vec<(Option<Line>, Hash)>,
+    lines: Vec<(Option<LedgerLine>, Hash)>,
 }
 
 impl Witness {
@@ -256,7 +256,7 @@ impl Witness {
     pub fn line_of<'a>(&self, mut revisions: impl Iterator<Item = &'a Committed>) -> Option<u64> {
         revisions.try_fold(0, |last, of| {
             let mut lines = (1_u64..).zip(&self.lines);
-            let is_it = |line: &Line| line.is_of(of);
+            let is_it = |line: &LedgerLine| line.is_of(of);
             let found = lines.find(|(_, (line, _))| line.as_ref().is_some_and(is_it));
             found.map(|(number, _)| number.max(last))
         })

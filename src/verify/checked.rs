@@ -13,7 +13,7 @@ use crate::{
         statement::{AnyStatement, DaySaid, ReadStatement},
     },
     vault::{
-        ledger::Line,
+        ledger::LedgerLine,
         manifest::HourSaid,
         public::{DayFile, Public},
     },
@@ -50,7 +50,7 @@ impl Checked<'_> {
     }
 
     /// The ledger's lines of an hour; `None` without a ledger.
-    pub(super) fn lines(&self, hour: Hour) -> Option<&[Line]> {
+    pub(super) fn lines(&self, hour: Hour) -> Option<&[LedgerLine]> {
         let ledger = self.root?.ledger.as_ref()?;
         Some(ledger.get(&hour).map_or(&[][..], Vec::as_slice))
     }
@@ -60,7 +60,7 @@ impl Checked<'_> {
         let of = |hour: &Hour| {
             let told = self.told.as_ref()?;
             let said = told.hours.iter().find(|said| said.hour == *hour)?;
-            let last = self.lines(*hour).and_then(<[Line]>::last);
+            let last = self.lines(*hour).and_then(<[LedgerLine]>::last);
             let mut revisions = told.revisions.iter();
             let is_last = last.is_none_or(|last| revisions.any(|it| last.is_of(&it.of)));
             is_last.then_some(said)

@@ -29,7 +29,7 @@ use crate::{
     text::plural,
     vault::{
         doi::{self, Minted},
-        ledger::{self, Line},
+        ledger::{self, LedgerLine},
         public::{Public, RootFile},
     },
     world::disk::Disk,
@@ -172,8 +172,8 @@ impl Check<'_> {
     fn described<'l>(
         &mut self,
         says: &ReadBack,
-        whole: &'l [Line],
-    ) -> Option<(&'l [Line], ArchiveState)> {
+        whole: &'l [LedgerLine],
+    ) -> Option<(&'l [LedgerLine], ArchiveState)> {
         let Some((lines, hours)) = described(&says.version) else {
             let what = format!(
                 "it has the version {}, which this program does not write",
@@ -244,7 +244,7 @@ impl Check<'_> {
     }
 
     /// Makes them again, as far as everything is here.
-    fn made_again(&mut self, says: &ReadBack, lines: &[Line], state: ArchiveState) {
+    fn made_again(&mut self, says: &ReadBack, lines: &[LedgerLine], state: ArchiveState) {
         let (days, archive, absent) = self.days(lines);
         let Some(archive) = archive else {
             self.incomplete("without any hour the files to cite by could not be checked");
@@ -302,7 +302,10 @@ impl Check<'_> {
     }
 
     /// The sums of the days that are here, the archive's marks, and the hours that are not here.
-    fn days(&self, lines: &[Line]) -> (BTreeMap<Day, DaySum>, Option<Archive>, BTreeSet<Hour>) {
+    fn days(
+        &self,
+        lines: &[LedgerLine],
+    ) -> (BTreeMap<Day, DaySum>, Option<Archive>, BTreeSet<Hour>) {
         let latest = latest(lines);
         let mut absent: BTreeSet<Hour> = latest.keys().copied().collect();
         let mut days = BTreeMap::new();

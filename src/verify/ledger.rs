@@ -19,7 +19,7 @@ use crate::{
     period::{Day, Hour},
     segment::sha256::Sha256,
     vault::{
-        ledger::{self, Line},
+        ledger::{self, LedgerLine},
         manifest::{MANIFEST_BYTES_MAX, Manifest},
     },
     world::disk::{self, Disk},
@@ -111,7 +111,7 @@ fn check_former(
 fn check_ledger(
     place: &HourPlace,
     hashes: &[Option<Sha256>],
-    (root, ledger): (&Root, &BTreeMap<Hour, Vec<Line>>),
+    (root, ledger): (&Root, &BTreeMap<Hour, Vec<LedgerLine>>),
     behind: &mut Vec<Behind>,
     problems: &mut Problems,
 ) {

@@ -17,7 +17,7 @@ use crate::{
     vault::{
         identity::{self, Identity},
         layout::{self, FileKind},
-        ledger::{self, Line},
+        ledger::{self, LedgerLine},
         public::Public,
         witness::Witness,
     },
@@ -45,7 +45,7 @@ pub struct Root {
     /// `vault.json`
     pub identity: Option<Identity>,
     /// The ledger's lines by hour, in their order; none if there is none that can be read.
-    pub ledger: Option<BTreeMap<Hour, Vec<Line>>>,
+    pub ledger: Option<BTreeMap<Hour, Vec<LedgerLine>>>,
     /// The same from outside.
     pub head: Option<Head>,
     /// The stamps of the ledger.
@@ -253,7 +253,7 @@ impl Survey {
                     lines: lines.len() as u64,
                     sha256: ledger::head(disk, &root.path).map_err(io::Error::other)?,
                 });
-                let mut by_hour: BTreeMap<Hour, Vec<Line>> = BTreeMap::new();
+                let mut by_hour: BTreeMap<Hour, Vec<LedgerLine>> = BTreeMap::new();
                 for line in lines {
                     let of_hour = by_hour.entry(line.hour).or_default();
                     if line.revision != of_hour.len() as u64 + 1 {

@@ -6,7 +6,7 @@ use crate::{period::UtcMs, vault::witness::StampName};
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
+pub enum StampDecision {
     /// The ledger's line of that number is to be stamped.
     Stamp(u64),
     /// The ledger has no line.
@@ -24,22 +24,22 @@ pub fn due(
     every: Duration,
     now: UtcMs,
     at_once: bool,
-) -> Due {
+) -> StampDecision {
     let Some(newest) = newest.filter(|_| 0 < lines) else {
         return if lines == 0 {
-            Due::NoLine
+            StampDecision::NoLine
         } else {
-            Due::Stamp(lines)
+            StampDecision::Stamp(lines)
         };
     };
     // a stamp from the future is one of a time at which this clock, or the authority's, was wrong
     let age = now.second().abs_diff(newest.second);
     if newest.line == lines {
-        Due::Stamped(newest)
+        StampDecision::Stamped(newest)
     } else if age < every.as_secs() && !at_once {
-        Due::TooYoung(newest)
+        StampDecision::TooYoung(newest)
     } else {
-        Due::Stamp(lines)
+        StampDecision::Stamp(lines)
     }
 }
 
@@ -56,15 +56,21 @@ mod tests {
         };
         let at = |hours: i64| UtcMs((1_000_000 + hours * 3_600) * 1_000);
         let due = |lines, newest, hours, at_once| due(lines, newest, day, at(hours), at_once);
-        assert_eq!(due(0, None, 0, false), Due::NoLine);
-        assert_eq!(due(9, None, 0, false), Due::Stamp(9));
-        assert_eq!(due(7, Some(newest), 100, true), Due::Stamped(newest));
-        assert_eq!(due(9, Some(newest), 23, false), Due::TooYoung(newest));
-        assert_eq!(due(9, Some(newest), 23, true), Due::Stamp(9));
-        assert_eq!(due(9, Some(newest), 24, false), Due::Stamp(9));
+        assert_eq!(due(0, None, 0, false), StampDecision::NoLine);
+        assert_eq!(due(9, None, 0, false), StampDecision::Stamp(9));
+        assert_eq!(
+            due(7, Some(newest), 100, true),
+            StampDecision::Stamped(newest)
+        );
+        assert_eq!(
+            due(9, Some(newest), 23, false),
+            StampDecision::TooYoung(newest)
+        );
+        assert_eq!(due(9, Some(newest), 23, true), StampDecision::Stamp(9));
+        assert_eq!(due(9, Some(newest), 24, false), StampDecision::Stamp(9));
         assert_eq!(
             due(9, Some(newest), -24, false),
-            Due::Stamp(9),
+            StampDecision::Stamp(9),
             "the clock was wrong"
         );
     }

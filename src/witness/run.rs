@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use super::{
     ask::{self, NoAnswer},
-    plan::{self, Due},
+    plan::{self, StampDecision},
 };
 use crate::{
     config::{proxy::Proxies, settings::Witness as Settings},
@@ -76,7 +76,7 @@ pub enum WitnessError {
 
 impl WitnessJob<'_> {
     /// What is due.
-    pub fn due(&self, at_once: bool) -> Result<Due, WitnessError> {
+    pub fn due(&self, at_once: bool) -> Result<StampDecision, WitnessError> {
         let lines = ledger::each_whole_line(self.disk, self.vault, |_| ())?;
         let stamps = Witness::names(self.disk, self.vault).at(self.vault)?;
         let newest = stamps.last().copied();

@@ -13,7 +13,7 @@ use twinstream::{
     period::{Hour, UtcMs},
     segment::{
         acks,
-        event::{Event, What},
+        event::{Event, EventKind},
         name::RunId,
         raw,
     },
@@ -67,10 +67,10 @@ fn received(server: &str, seed: u64) -> Vec<Segment> {
         };
         segment.events.truncate(usize::from(all.is_empty()));
         match chance(3) % 8 {
-            0 => segment.events.push(event(What::FirstLine {
+            0 => segment.events.push(event(EventKind::FirstLine {
                 clock_offset_ms: Some(-off_min * 60_000),
             })),
-            1 => segment.events.push(event(What::Stopped {
+            1 => segment.events.push(event(EventKind::Stopped {
                 why: "signal".to_owned(),
             })),
             _ => (),

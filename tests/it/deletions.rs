@@ -16,7 +16,7 @@ use serde_json::Value;
 use twinstream::{
     merge::deletions::Honour,
     period::UtcMs,
-    segment::{event::What, raw},
+    segment::{event::EventKind, raw},
     source::{self, bluesky::tid},
     world::{
         crash::{Point, VARIABLE},
@@ -294,7 +294,7 @@ fn later_event(did: &str, when: &str, status: &str) -> Vec<Segment> {
     };
     let mut segments = segments_of("bluesky", "1", &[one]);
     // the server was there all the time
-    segments[0].events[0].what = What::FirstLine {
+    segments[0].events[0].what = EventKind::FirstLine {
         clock_offset_ms: None,
     };
     segments

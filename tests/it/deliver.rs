@@ -22,7 +22,7 @@ use twinstream::{
     },
     segment::{
         acks,
-        event::{Event, What},
+        event::{Event, EventKind},
         name::{RunId, SegmentName},
     },
     world::disk::RealDisk,
@@ -57,7 +57,7 @@ fn segment(minute: i64, lines: u32) -> Segment {
     };
     let first_line = Event {
         at: name.minute.begin(),
-        what: What::FirstLine {
+        what: EventKind::FirstLine {
             clock_offset_ms: None,
         },
         connection: 1,

@@ -7,7 +7,7 @@ use twinstream::{
     cover::gap::Gap,
     period::{UtcMs, Zone},
     segment::{
-        event::{Event, What},
+        event::{Event, EventKind},
         spool,
     },
     source::SAMPLE,
@@ -52,7 +52,7 @@ fn parts() -> [Vec<Segment>; 3] {
                     0,
                     Event {
                         at: segment.name.minute.begin(),
-                        what: What::Connected {
+                        what: EventKind::Connected {
                             status: 200,
                             backfill_minutes: 5,
                             transaction: None,
@@ -64,7 +64,7 @@ fn parts() -> [Vec<Segment>; 3] {
             // it tells of its minute to its end
             segment.events.push(Event {
                 at: segment.name.minute.end().plus_ms(-1),
-                what: What::NoPosts {
+                what: EventKind::NoPosts {
                     since: segment.name.minute.begin(),
                 },
                 connection: 1,

@@ -13,7 +13,7 @@ use twinstream::{
     period::Hour,
     segment::{
         acks,
-        event::{Event, What},
+        event::{Event, EventKind},
         name::{Partition, RunId},
         raw,
         sha256::Sha256,
@@ -589,7 +589,7 @@ fn a_leg_that_is_not_configured_any_more_ends_where_it_stopped() {
             of.retain(|segment| segment.name.minute.begin() < at("2026-11-23T14:21:00Z"));
             let stopped = Event {
                 at: at("2026-11-23T14:20:45Z"),
-                what: What::Stopped {
+                what: EventKind::Stopped {
                     why: "signal".to_owned(),
                 },
                 connection: 1,
@@ -600,7 +600,7 @@ fn a_leg_that_is_not_configured_any_more_ends_where_it_stopped() {
     }
     for (server, partition) in [("1", 1), ("2", 2)] {
         let mut of = leg(segments(server, &again[0]), partition, true);
-        let What::Started { last_line, .. } = &mut of[0].events[0].what else {
+        let EventKind::Started { last_line, .. } = &mut of[0].events[0].what else {
             panic!("{of:?}")
         };
         *last_line = Some(at("2026-11-23T14:20:40Z"));
@@ -719,7 +719,7 @@ fn set_ahead(segment: &mut Segment, ahead_ms: i64) {
     }
     for event in &mut segment.events {
         event.at = event.at.plus_ms(ahead_ms);
-        if let What::Alive(alive) = &mut event.what {
+        if let EventKind::Alive(alive) = &mut event.what {
             alive.minute = minute;
         }
     }

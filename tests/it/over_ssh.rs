@@ -23,7 +23,7 @@ use twinstream::{
     },
     segment::{
         acks,
-        event::{Event, What},
+        event::{Event, EventKind},
         name::{RunId, SegmentName, ServerId},
         sha256::Sha256,
     },
@@ -75,7 +75,7 @@ fn segment(minute: i64, lines: u64) -> Segment {
     let lines = (0..lines).map(received).collect();
     let first_line = Event {
         at: name.minute.begin(),
-        what: What::FirstLine {
+        what: EventKind::FirstLine {
             clock_offset_ms: None,
         },
         connection: 1,

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use twinstream::{
     period::{Minute, UtcMs},
     segment::{
-        event::{Event, What},
+        event::{Event, EventKind},
         line,
         name::{Leg, Partition, RunId, SegmentName, ServerId},
         recover::{Past, Recovered, past, recover},
@@ -89,7 +89,7 @@ fn collect_until<D: Disk + Clone + 'static>(
             }
             let event = Event {
                 at,
-                what: What::FirstLine {
+                what: EventKind::FirstLine {
                     clock_offset_ms: None,
                 },
                 connection: 1,
@@ -282,7 +282,7 @@ fn recovery_tells_what_it_found_and_when_the_last_line_came() {
     write_line(&mut writer, b"{}", at);
     let event = Event {
         at: at.plus_ms(500),
-        what: What::FirstLine {
+        what: EventKind::FirstLine {
             clock_offset_ms: None,
         },
         connection: 1,
@@ -410,7 +410,7 @@ fn a_pair_that_cannot_be_mended_stops_no_other() {
         );
         let event = Event {
             at: FIRST.begin(),
-            what: What::FirstLine {
+            what: EventKind::FirstLine {
                 clock_offset_ms: None,
             },
             connection: 1,

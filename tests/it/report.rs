@@ -39,7 +39,7 @@ use twinstream::{
     },
     source::SAMPLE,
     vault::{
-        ledger::Line,
+        ledger::LedgerLine,
         manifest::{
             Conflicts, Counts, Coverage, History, HourSaid, Inputs, Manifest, MinuteRow, Minutes,
             Output, ServerCounts, TotalCounts,
@@ -612,7 +612,7 @@ fn with_a_former_certificate(copy: &Path, former: &[(String, Vec<u8>)]) {
     let ledger = fs::read_to_string(copy.join("ledger.jsonl")).unwrap();
     let lines = ledger
         .lines()
-        .map(|line| serde_json::from_str::<Line>(line).unwrap());
+        .map(|line| serde_json::from_str::<LedgerLine>(line).unwrap());
     let renewed = lines.filter(|line| line.revision == 2);
     let hours = renewed.flat_map(|line| {
         ["IDs.txt.xz", "manifest.json"].map(|ending| format!("{}_{ending}", line.hour))
@@ -1189,13 +1189,13 @@ fn example_to_cite(statement: &Statement) -> Vec<(String, String)> {
          [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n",
     );
     let settings = resolve(&written.unwrap(), Path::new("/"), &ThisMachine::default()).unwrap();
-    let line = |Revision { of, .. }: &Revision| Line {
+    let line = |Revision { of, .. }: &Revision| LedgerLine {
         hour: of.hour,
         revision: of.revision,
         manifest_sha256: of.manifest_sha256,
         previous: Sha256::ZEROS,
     };
-    let lines: Vec<Line> = statement.revisions.iter().map(line).collect();
+    let lines: Vec<LedgerLine> = statement.revisions.iter().map(line).collect();
     let archive = description::Archive::of(statement);
     let days = BTreeMap::from([(statement.day, DaySum::of(statement))]);
     let state = ArchiveState::of(&lines, &lines);

@@ -14,7 +14,7 @@ use twinstream::{
     segment::{name::Partition, sha256::Sha256},
     source::SAMPLE10,
     vault::{
-        ledger::{self, Line},
+        ledger::{self, LedgerLine},
         manifest::Manifest,
     },
     verify::problem::{Problem, Severity},
@@ -364,7 +364,7 @@ fn edit(site: &Site, name: &str, change: impl Fn(&mut Value)) {
 }
 
 /// Changes the lines of the ledger, each of which has the hash of the one before then.
-fn chain_anew(site: &Site, change: impl Fn(&mut Vec<Line>)) {
+fn chain_anew(site: &Site, change: impl Fn(&mut Vec<LedgerLine>)) {
     let mut lines = ledger::read(&*site.disk, &site.vault()).unwrap();
     change(&mut lines);
     let mut text = Vec::new();
@@ -489,7 +489,7 @@ fn what_hours_do_not_have_in_common_is_told_for_what_it_is() {
             &|| {
                 chain_anew(site, |lines| {
                     let last = lines[3].clone();
-                    lines.push(Line {
+                    lines.push(LedgerLine {
                         revision: 3,
                         ..last
                     });

@@ -30,7 +30,7 @@ use twinstream::{
     },
     period::{Interval, Minute, UtcMs, Zone},
     segment::{
-        event::{self, Disconnected, Event, What},
+        event::{self, Disconnected, Event, EventKind},
         name::{Leg, RunId, SegmentName, ServerId},
         sha256::Sha256,
     },
@@ -444,11 +444,11 @@ impl<'a> Server<'a> {
         let now = self.at();
         for alive in self.pulse.over(now) {
             let at = alive.minute.end().plus_ms(-1);
-            self.put(at, What::Alive(alive));
+            self.put(at, EventKind::Alive(alive));
         }
     }
 
-    fn put(&mut self, at: UtcMs, what: What) {
+    fn put(&mut self, at: UtcMs, what: EventKind) {
         let event = Event {
             at,
             what,
@@ -458,7 +458,7 @@ impl<'a> Server<'a> {
         self.files.entry(key).or_default().push(event);
     }
 
-    fn tell(&mut self, what: What) {
+    fn tell(&mut self, what: EventKind) {
         self.turn();
         let at = self.at();
         self.pulse.event(at, &what);
@@ -475,7 +475,7 @@ impl<'a> Server<'a> {
         // the first of its list again
         self.endpoint = usize::from(self.id.as_str() == "2");
         self.failing_since = None;
-        self.tell(What::Started {
+        self.tell(EventKind::Started {
             program: "test/1".to_owned(),
             number: self.run_number,
             after: self.files.keys().map(|key| key.0).max(),
@@ -487,8 +487,8 @@ impl<'a> Server<'a> {
         self.broken();
         self.ended(event::EndCause::Shutdown, None, None);
         let last = self.pulse.last(self.at());
-        self.tell(What::Alive(last));
-        self.tell(What::Stopped {
+        self.tell(EventKind::Alive(last));
+        self.tell(EventKind::Stopped {
             why: "signal".to_owned(),
         });
         self.is_running = false;
@@ -508,7 +508,7 @@ impl<'a> Server<'a> {
             }
             _ => (None, 0),
         };
-        self.tell(What::Connecting {
+        self.tell(EventKind::Connecting {
             backfill_minutes: minutes,
             cursor,
             endpoint: Some(format!("wss://{}.example.org", self.endpoint)),
@@ -521,7 +521,7 @@ impl<'a> Server<'a> {
     fn connect(&mut self) {
         let (resume, backfill_minutes) = self.ask();
         self.now_ms += 120;
-        self.tell(What::Connected {
+        self.tell(EventKind::Connected {
             status: 101,
             backfill_minutes,
             transaction: None,
@@ -571,12 +571,12 @@ impl<'a> Server<'a> {
             .unwrap()
             .unwrap();
         if let Some((asked, first)) = portion.clamped {
-            self.tell(What::ReplayClamped { asked, first });
+            self.tell(EventKind::ReplayClamped { asked, first });
             let before_ms = self.cursor_ms.unwrap();
             self.got.out_of_window.push((before_ms, first_ms));
             self.happened.insert("clamped".to_owned());
         }
-        self.tell(What::FirstLine {
+        self.tell(EventKind::FirstLine {
             clock_offset_ms: None,
         });
     }
@@ -646,7 +646,7 @@ impl<'a> Server<'a> {
     fn ended(&mut self, cause: event::EndCause, status: Option<u16>, word: Option<&str>) {
         self.turn();
         self.pulse.disconnected(self.at());
-        self.tell(What::Disconnected(Disconnected {
+        self.tell(EventKind::Disconnected(Disconnected {
             cause,
             status,
             disconnect_type: word.map(str::to_owned),
@@ -659,7 +659,7 @@ impl<'a> Server<'a> {
     fn wait(&mut self, next: Next) {
         for (until, why) in next.waits(self.at()) {
             let wait_ms = until.0 - self.at().0;
-            self.tell(What::Waiting {
+            self.tell(EventKind::Waiting {
                 wait_ms: Some(u64::try_from(wait_ms).unwrap()),
                 why,
             });
@@ -755,9 +755,9 @@ impl<'a> Server<'a> {
             Fault::Disk => {
                 self.broken();
                 self.ended(event::EndCause::Disk, None, None);
-                self.tell(What::Waiting {
+                self.tell(EventKind::Waiting {
                     wait_ms: None,
-                    why: event::Why::DiskFull,
+                    why: event::WaitReason::DiskFull,
                 });
                 self.idle(lasts_ms);
                 self.connect();
@@ -805,7 +805,7 @@ impl<'a> Server<'a> {
         self.files.entry(key).or_default();
         self.now_ms = over_ms;
         self.start(dice, Some(last));
-        self.tell(What::Recovered {
+        self.tell(EventKind::Recovered {
             segment: segment.to_string(),
             lines: 7,
             cut_bytes: 0,
@@ -868,7 +868,7 @@ impl<'a> Server<'a> {
                 let name = self.name(*minute, *run);
                 let find = |what: fn(&Event) -> Option<UtcMs>| events.iter().find_map(what);
                 let asked = events.iter().filter_map(|event| match event.what {
-                    What::Connected {
+                    EventKind::Connected {
                         backfill_minutes, ..
                     } => Some(backfill_minutes),
                     _ => None,
@@ -888,14 +888,14 @@ impl<'a> Server<'a> {
                     is_slow: false,
                     number: *number,
                     offset_ms: events.iter().rev().find_map(|event| match &event.what {
-                        What::Alive(alive) => alive.clock_offset_ms,
+                        EventKind::Alive(alive) => alive.clock_offset_ms,
                         _ => None,
                     }),
                     lag: self.lags.get(&(*number, *minute)).copied(),
                     step_ms: None,
                     rejected: 0,
                     began: find(|event| match event.what {
-                        What::Connected { .. } => Some(event.at),
+                        EventKind::Connected { .. } => Some(event.at),
                         _ => None,
                     }),
                     formerly: Vec::new(),
@@ -905,18 +905,18 @@ impl<'a> Server<'a> {
                     events: events.len() as u64,
                     hours: BTreeMap::new(),
                     started: find(|event| match event.what {
-                        What::Started { .. } => Some(event.at),
+                        EventKind::Started { .. } => Some(event.at),
                         _ => None,
                     }),
                     is_first: events
                         .iter()
-                        .any(|event| matches!(event.what, What::Started { after: None, .. })),
+                        .any(|event| matches!(event.what, EventKind::Started { after: None, .. })),
                     ends_early: ends_early(*minute, events),
                     stopped: stops(events),
                     backfill: asked.max().unwrap_or(0),
                     out_of_window: (events.iter())
                         .filter_map(|event| match event.what {
-                            What::ReplayClamped { asked, first } => Some(Interval {
+                            EventKind::ReplayClamped { asked, first } => Some(Interval {
                                 begin: asked,
                                 end: first,
                             }),

@@ -460,7 +460,7 @@ fn strangers_check_the_stamps_that_are_published() {
     let rewritten = copy(&|root| {
         let text = fs::read_to_string(ledger::path(root)).unwrap();
         let (before, last) = text.trim_end().rsplit_once('\n').unwrap();
-        let mut last: ledger::Line = serde_json::from_str(last).unwrap();
+        let mut last: ledger::LedgerLine = serde_json::from_str(last).unwrap();
         last.manifest_sha256 = Sha256::ZEROS;
         let last = serde_json::to_string(&last).unwrap();
         fs::write(ledger::path(root), format!("{before}\n{last}\n")).unwrap();

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{context::HourContext, due::Due, uncommitted::HourError};
+use super::{context::HourContext, due::DueHour, uncommitted::HourError};
 use crate::{
     segment::name::Leg,
     source::{Source, key::Key},
@@ -137,7 +137,7 @@ impl HourContext<'_> {
     pub(super) fn write_conflicts(
         &self,
         place: &HourOfVault<'_>,
-        due: &Due,
+        due: &DueHour,
         servers: &[Leg],
         examples: &Examples,
     ) -> Result<(Option<Output>, Conflicts), HourError> {

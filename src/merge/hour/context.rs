@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{due::Due, former::Former, uncommitted::HourError};
+use super::{due::DueHour, former::Former, uncommitted::HourError};
 use crate::{
     merge::index::Indexes,
     period::{Hour, Zone},
@@ -68,7 +68,7 @@ impl HourContext<'_> {
         self.indexes.redactions.source
     }
 
-    pub(super) fn former<'f>(&'f self, due: &Due, servers: &'f [Leg]) -> Former<'f> {
+    pub(super) fn former<'f>(&'f self, due: &DueHour, servers: &'f [Leg]) -> Former<'f> {
         Former {
             disk: self.indexes.disk,
             vault: self.vault,
@@ -81,7 +81,7 @@ impl HourContext<'_> {
         &self,
         place: &HourOfVault<'_>,
         kind: FileKind,
-        due: &Due,
+        due: &DueHour,
     ) -> Result<DataFile, HourError> {
         let path = place.aside(kind, due.history.revision);
         // ids are few and compress well: one thread keeps up

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// An hour that is due.
-pub struct Due {
+pub struct DueHour {
     /// The hour.
     pub hour: Hour,
     /// Everything that is to be merged.
@@ -31,7 +31,7 @@ pub struct Due {
     pub history: History,
 }
 
-impl Due {
+impl DueHour {
     /// Whether nothing of a leg that stopped in order can be on its way: it is the primary's, or not collected any more.
     pub(super) fn has_all_of(&self, leg: &Leg) -> bool {
         self.primary.as_ref() == Some(&leg.server) || !self.servers.contains(leg)

@@ -11,7 +11,7 @@ use super::{
     context::{DataFile, HourContext},
     dedupe::Tally,
     distribute::Distributor,
-    due::Due,
+    due::DueHour,
     made::Made,
     named::Names,
     remembered::Remembered,
@@ -93,7 +93,7 @@ const ROWS_BYTES: usize = 64 * 1024;
 
 impl HourContext<'_> {
     /// Merges an hour and commits it. What was written of an hour that fails is removed.
-    pub fn merge(&self, due: Due, ledger: &mut Ledger) -> Result<Manifest, HourError> {
+    pub fn merge(&self, due: DueHour, ledger: &mut Ledger) -> Result<Manifest, HourError> {
         let hour = due.hour;
         let place = HourOfVault {
             disk: self.indexes.disk,
@@ -117,7 +117,7 @@ impl HourContext<'_> {
     fn merge_at(
         &self,
         place: &HourOfVault<'_>,
-        due: Due,
+        due: DueHour,
         ledger: &mut Ledger,
     ) -> Result<Manifest, HourError> {
         let servers = summary::servers(&due.inputs, &due.servers);
@@ -186,7 +186,7 @@ impl HourContext<'_> {
     fn timelines(
         &self,
         all: &Remembered,
-        due: &Due,
+        due: &DueHour,
         servers: &[Leg],
     ) -> Result<HourTimelines, HourError> {
         let intervals = self.zone.intervals(due.hour);
@@ -202,7 +202,7 @@ impl HourContext<'_> {
     /// The segments with their runs of this hour, in the order of the inputs.
     fn segments(
         &self,
-        due: &Due,
+        due: &DueHour,
         servers: &[Leg],
         lags_ms: &BTreeMap<(Leg, RunId), i64>,
         out: &mut Out,
@@ -253,7 +253,7 @@ impl HourContext<'_> {
     fn posts(
         &self,
         place: &HourOfVault<'_>,
-        due: &Due,
+        due: &DueHour,
     ) -> Result<Option<(PathBuf, ParquetWriter)>, HourError> {
         if !self.parquet {
             return Ok(None);
@@ -268,7 +268,7 @@ impl HourContext<'_> {
     fn write(
         &self,
         place: &HourOfVault<'_>,
-        due: &Due,
+        due: &DueHour,
         (servers, connections, all): (&[Leg], &[Vec<Connection>], &Remembered),
         segments: &[Segment],
         mut out: Out,
@@ -344,7 +344,7 @@ impl HourContext<'_> {
     }
 
     /// The files that are there before it is known what is in them.
-    fn lists(&self, place: &HourOfVault<'_>, due: &Due) -> Result<Lists, HourError> {
+    fn lists(&self, place: &HourOfVault<'_>, due: &DueHour) -> Result<Lists, HourError> {
         let source = self.source();
         let mut table = self.data_file(place, FileKind::table_of(source), due)?;
         table.write(source.table().header().as_bytes())?;
@@ -365,7 +365,7 @@ impl HourContext<'_> {
     fn finish_files(
         &self,
         place: &HourOfVault<'_>,
-        due: &Due,
+        due: &DueHour,
         files: impl Iterator<Item = DataFile>,
         users: Users<'_>,
     ) -> Result<(Vec<Output>, Vec<ReadBack>), HourError> {
@@ -390,7 +390,7 @@ impl HourContext<'_> {
     fn write_users(
         &self,
         place: &HourOfVault<'_>,
-        due: &Due,
+        due: &DueHour,
         users: Users<'_>,
     ) -> Result<xz::Written, HourError> {
         let mut data_file = self.data_file(place, FileKind::Users, due)?;

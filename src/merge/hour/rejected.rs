@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     context::{DataFile, HourContext},
     dedupe::Tally,
-    due::Due,
+    due::DueHour,
     summary::RejectedLines,
     taken_out::Out,
     uncommitted::HourError,
@@ -112,7 +112,7 @@ impl HourContext<'_> {
     pub(super) fn write_rejected(
         &self,
         place: &HourOfVault<'_>,
-        due: &Due,
+        due: &DueHour,
         (servers, segments): (&[Leg], &[Segment]),
         (out, tally): (&mut Out, &mut Tally),
     ) -> Result<(RejectedLines, Option<Output>), HourError> {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{due::Due, remembered::Remembered, uncommitted::HourError};
+use super::{due::DueHour, remembered::Remembered, uncommitted::HourError};
 use crate::{
     cover::{
         clock::{self, Lag},
@@ -18,7 +18,7 @@ use crate::{
     period::{Interval, Minute},
     segment::{
         aside,
-        event::{Event, What},
+        event::{Event, EventKind},
         name::{Leg, RunId, SegmentName},
         seal::Digester,
         sha256::Sha256,
@@ -48,7 +48,7 @@ pub struct HourTimelines {
 }
 
 /// What the events files that are read now tell, and the segments of their runs.
-pub fn read_all(indexes: &Indexes<'_>, due: &Due) -> Result<Remembered, HourError> {
+pub fn read_all(indexes: &Indexes<'_>, due: &DueHour) -> Result<Remembered, HourError> {
     let files = due.fresh(|inputs| &inputs.events);
     let files: Result<Vec<EventsFile>, HourError> =
         files.map(|input| read(indexes, due, input)).collect();
@@ -69,7 +69,7 @@ pub fn read_all(indexes: &Indexes<'_>, due: &Due) -> Result<Remembered, HourErro
 /// (Another server's comes again: its acknowledgement was withdrawn.)
 pub fn set_aside(
     indexes: &Indexes<'_>,
-    due: &Due,
+    due: &DueHour,
     intervals: &[Interval],
 ) -> Result<Aside, HourError> {
     let Some(server) = &due.primary else {
@@ -97,7 +97,7 @@ pub fn set_aside(
 pub fn told(
     source: &dyn Source,
     (all, aside): (&Remembered, &Aside),
-    due: &Due,
+    due: &DueHour,
     servers: &[Leg],
 ) -> HourTimelines {
     let mut told = HourTimelines {
@@ -126,7 +126,7 @@ pub fn told(
 fn timeline(
     source: &dyn Source,
     (all, aside): (&Remembered, &Aside),
-    due: &Due,
+    due: &DueHour,
     server: &Leg,
     lags_ms: &mut BTreeMap<(Leg, RunId), i64>,
 ) -> (Timeline, Answers, Lists) {
@@ -157,7 +157,11 @@ fn timeline(
 }
 
 /// Reads an events file again, and checks that it is what was indexed.
-fn read(indexes: &Indexes<'_>, due: &Due, input: &EventsInput) -> Result<EventsFile, HourError> {
+fn read(
+    indexes: &Indexes<'_>,
+    due: &DueHour,
+    input: &EventsInput,
+) -> Result<EventsFile, HourError> {
     let path = input.name.paths(indexes.spool).events;
     let file = indexes.disk.open(&path).at(&path)?;
     let (events, sha256) = read_records(BufReader::new(file)).at(&path)?;
@@ -186,7 +190,7 @@ fn read_records(mut from: impl io::BufRead) -> io::Result<(Vec<Event>, Sha256)> 
         }
         digester.update(&line);
         match serde_json::from_slice::<Event>(&line) {
-            Ok(event) if !matches!(event.what, What::ErrorFrame { .. }) => events.push(event),
+            Ok(event) if !matches!(event.what, EventKind::ErrorFrame { .. }) => events.push(event),
             Ok(_) | Err(_) => (),
         }
     }

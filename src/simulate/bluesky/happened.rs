@@ -34,7 +34,7 @@ pub enum Breadth {
 /// What an event is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum What {
+pub enum HappenedKind {
     /// A record was created, updated or deleted.
     Commit {
         /// Which of the three.
@@ -78,7 +78,7 @@ pub struct Happened {
     /// Whose it is.
     pub did: String,
     /// What it is.
-    pub what: What,
+    pub what: HappenedKind,
     /// The members after `time_us`, with the comma before them and the brace after them.
     pub(super) rest: Bytes,
 }
@@ -88,14 +88,14 @@ impl Happened {
     pub fn key(&self) -> String {
         let did = &self.did;
         match &self.what {
-            What::Commit {
+            HappenedKind::Commit {
                 collection,
                 rkey,
                 rev,
                 ..
             } => format!("{did}/{collection}/{rkey}@{rev}"),
-            What::Identity { seq } => format!("{did}#identity/{seq}"),
-            What::Account { seq, .. } => format!("{did}#account/{seq}"),
+            HappenedKind::Identity { seq } => format!("{did}#identity/{seq}"),
+            HappenedKind::Account { seq, .. } => format!("{did}#account/{seq}"),
         }
     }
 
@@ -243,7 +243,7 @@ impl World {
                     put(&mut rest, ",\"handle\":");
                     put_text(&mut rest, &handle);
                 }
-                What::Identity { seq }
+                HappenedKind::Identity { seq }
             }
             Of::Account(how) => {
                 put(&mut rest, ",\"kind\":\"account\",\"account\":{\"active\":");
@@ -255,7 +255,7 @@ impl World {
                 }
                 put(&mut rest, ",\"did\":");
                 put_text(&mut rest, &did);
-                What::Account {
+                HappenedKind::Account {
                     seq,
                     active: how.is_none(),
                     status: how.map(Inactive::word),
@@ -309,7 +309,7 @@ impl World {
             relayed_us,
             made_us,
             did: item.author.did(self.seed),
-            what: What::Commit {
+            what: HappenedKind::Commit {
                 operation,
                 collection: class.collection(),
                 rkey: item.rkey.clone(),
@@ -369,7 +369,7 @@ mod tests {
                 assert!(!gone.contains(&event.did), "{} is gone", event.did);
                 assert!(revs.insert(event.key()), "{} twice", event.key());
                 match event.what {
-                    What::Commit {
+                    HappenedKind::Commit {
                         operation, rkey, ..
                     } => {
                         let name = (event.did, rkey);
@@ -382,13 +382,13 @@ mod tests {
                         }
                         // what is older was made before the test began to look
                     }
-                    What::Account {
+                    HappenedKind::Account {
                         status: Some("deleted" | "takendown"),
                         ..
                     } => drop(gone.insert(event.did)),
-                    What::Account { active: false, .. } => drop(away.insert(event.did)),
-                    What::Account { .. } => returns += usize::from(away.remove(&event.did)),
-                    What::Identity { .. } => (),
+                    HappenedKind::Account { active: false, .. } => drop(away.insert(event.did)),
+                    HappenedKind::Account { .. } => returns += usize::from(away.remove(&event.did)),
+                    HappenedKind::Identity { .. } => (),
                 }
             }
         }

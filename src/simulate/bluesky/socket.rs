@@ -47,7 +47,7 @@ use crate::simulate::{
     fault::FaultKind,
     respond::refuse,
     schedule::{Occurrence, Target},
-    truth::{Event, Why},
+    truth::{EndReason, Event},
     wire::{Fate, Wire},
 };
 
@@ -263,7 +263,7 @@ struct Subscriber {
     chance: Chance,
     fate: Fate,
     /// Why it is over, once it is.
-    why: Option<Why>,
+    why: Option<EndReason>,
     /// The code of the close frame that was sent.
     code: Option<u16>,
     /// Events sent, without repeats.
@@ -278,9 +278,9 @@ impl Drop for Subscriber {
             self.tell_delivered(span);
         }
         let gone = if self.shared.ports.stopping.load(Ordering::Relaxed) {
-            Why::Stop
+            EndReason::Stop
         } else {
-            Why::Client
+            EndReason::Client
         };
         let event = Event::Unsubscribe {
             connection: self.connection,
@@ -336,7 +336,7 @@ impl Subscriber {
         }
     }
 
-    async fn serve(&mut self, socket: &mut Socket) -> Result<(), Why> {
+    async fn serve(&mut self, socket: &mut Socket) -> Result<(), EndReason> {
         loop {
             self.advance(socket).await?;
             let shared = Arc::clone(&self.shared);
@@ -350,7 +350,7 @@ impl Subscriber {
     }
 
     /// Does all that is due.
-    async fn advance(&mut self, socket: &mut Socket) -> Result<(), Why> {
+    async fn advance(&mut self, socket: &mut Socket) -> Result<(), EndReason> {
         let now = self.shared.ports.clock.now();
         let shared = Arc::clone(&self.shared);
         let acts = shared.with_context(|context| self.session.step(now, context));
@@ -369,7 +369,7 @@ impl Subscriber {
     }
 
     /// Does one act; `Err` when the stream is over.
-    async fn act(&mut self, act: Act, socket: &mut Socket) -> Result<(), Why> {
+    async fn act(&mut self, act: Act, socket: &mut Socket) -> Result<(), EndReason> {
         let connection = self.connection;
         match act {
             Act::Event(json) => self.send_event(json, socket).await?,
@@ -399,9 +399,11 @@ impl Subscriber {
     }
 
     /// Sends an event: compressed, or as text, now and then in several frames.
-    async fn send_event(&mut self, json: Vec<u8>, socket: &mut Socket) -> Result<(), Why> {
+    async fn send_event(&mut self, json: Vec<u8>, socket: &mut Socket) -> Result<(), EndReason> {
         if let Some(packer) = &mut self.packer {
-            let packed = packer.frame(&json).map_err(|_never_in_memory| Why::Cut)?;
+            let packed = packer
+                .frame(&json)
+                .map_err(|_never_in_memory| EndReason::Cut)?;
             return self.give(Message::binary(packed), socket).await;
         }
         if !self.chance.one_in(48) {
@@ -417,7 +419,7 @@ impl Subscriber {
     }
 
     /// Hands a message on. A client that takes nothing for too long is told so, and disconnected.
-    async fn give(&mut self, message: Message, socket: &mut Socket) -> Result<(), Why> {
+    async fn give(&mut self, message: Message, socket: &mut Socket) -> Result<(), EndReason> {
         let patience = patience(&self.shared);
         let taken = tokio::select! {
             biased;
@@ -428,7 +430,7 @@ impl Subscriber {
     }
 
     /// Hands all to the kernel, as patiently.
-    async fn flush(&mut self, socket: &mut Socket) -> Result<(), Why> {
+    async fn flush(&mut self, socket: &mut Socket) -> Result<(), EndReason> {
         let patience = patience(&self.shared);
         let taken = tokio::select! {
             biased;
@@ -442,16 +444,16 @@ impl Subscriber {
         &mut self,
         taken: Option<Result<(), Error>>,
         socket: &mut Socket,
-    ) -> Result<(), Why> {
+    ) -> Result<(), EndReason> {
         match taken {
             Some(Ok(())) => Ok(()),
-            Some(Err(_gone)) => Err(Why::Client),
+            Some(Err(_gone)) => Err(EndReason::Client),
             None => {
                 let connection = self.connection;
                 self.tell(Event::SlowReader { connection });
-                self.why = Some(Why::SlowReader);
+                self.why = Some(EndReason::SlowReader);
                 self.close(POLICY, "consumer too slow", socket).await;
-                Err(Why::SlowReader)
+                Err(EndReason::SlowReader)
             }
         }
     }
@@ -461,15 +463,15 @@ impl Subscriber {
         &mut self,
         heard: Option<Result<Message, Error>>,
         socket: &mut Socket,
-    ) -> Result<(), Why> {
+    ) -> Result<(), EndReason> {
         let said = match heard {
-            None => return Err(Why::Client),
+            None => return Err(EndReason::Client),
             Some(Err(Error::Capacity(_))) => {
-                self.why = Some(Why::Invalid);
+                self.why = Some(EndReason::Invalid);
                 self.close(1009, "message too big", socket).await;
-                return Err(Why::Invalid);
+                return Err(EndReason::Invalid);
             }
-            Some(Err(_gone)) => return Err(Why::Client),
+            Some(Err(_gone)) => return Err(EndReason::Client),
             Some(Ok(Message::Text(said))) => said,
             Some(Ok(_)) => return Ok(()),
         };
@@ -486,31 +488,31 @@ impl Subscriber {
                 Ok(())
             }
             Err(why) => {
-                self.why = Some(Why::Invalid);
+                self.why = Some(EndReason::Invalid);
                 self.close(POLICY, &why, socket).await;
-                Err(Why::Invalid)
+                Err(EndReason::Invalid)
             }
         }
     }
 
-    async fn end(&mut self, how: End, socket: &mut Socket) -> Why {
+    async fn end(&mut self, how: End, socket: &mut Socket) -> EndReason {
         if let Err(other) = self.flush(socket).await {
             return other;
         }
         let (why, torn) = match how {
             End::Close { code, reason } => {
-                self.why = Some(Why::Clean);
+                self.why = Some(EndReason::Clean);
                 self.close(code, &reason, socket).await;
-                return Why::Clean;
+                return EndReason::Clean;
             }
-            End::Drop => return Why::Drop,
+            End::Drop => return EndReason::Drop,
             End::Reset(json) => {
                 self.fate.reset();
-                (Why::Reset, json)
+                (EndReason::Reset, json)
             }
             End::Cut(json) => {
                 self.fate.cut();
-                (Why::Cut, json)
+                (EndReason::Cut, json)
             }
         };
         // the socket breaks in the middle of it

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    happened::{Breadth, What},
+    happened::{Breadth, HappenedKind},
     instance::Piece,
     world::POSTS,
 };
@@ -137,7 +137,7 @@ impl Wanted {
     /// Whether an event is wanted. What happens to accounts always is.
     pub(super) fn wants(&self, piece: &Piece) -> bool {
         let event = piece.event();
-        let What::Commit { collection, .. } = &event.what else {
+        let HappenedKind::Commit { collection, .. } = &event.what else {
             return true;
         };
         let in_collections = self.collections.is_empty()

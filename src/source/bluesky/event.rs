@@ -43,12 +43,12 @@ pub(super) struct Event<'a> {
     /// The whole of it, as it stands in the line.
     pub(super) object: Object<'a>,
     /// What it says.
-    pub(super) what: What<'a>,
+    pub(super) what: EventContent<'a>,
 }
 
 /// What an event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum What<'a> {
+pub(super) enum EventContent<'a> {
     Commit(Change<'a>),
     Identity(AccountEvent<'a>),
     Account(AccountEvent<'a>),
@@ -186,9 +186,9 @@ impl<'a> Envelope<'a> {
 
     fn event(self, placed: Placed, object: Object<'a>) -> Result<Event<'a>, Rejected> {
         let what = match &*self.kind {
-            "commit" => What::Commit(self.commit),
-            "identity" => What::Identity(self.identity),
-            "account" => What::Account(self.account),
+            "commit" => EventContent::Commit(self.commit),
+            "identity" => EventContent::Identity(self.identity),
+            "account" => EventContent::Account(self.account),
             _ => return Err(reject::UNKNOWN_KIND),
         };
         Ok(Event {

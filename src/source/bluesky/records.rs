@@ -9,7 +9,7 @@ use super::{
     account::account_line,
     columns::EVENT,
     csv,
-    event::{self, Change, Event, What},
+    event::{self, Change, Event, EventContent},
     post::Post,
 };
 use crate::{
@@ -62,27 +62,29 @@ impl Event<'_> {
     /// Where the record of a commit is.
     fn uri(&self) -> Option<String> {
         match &self.what {
-            What::Commit(change) => Some(change.name(&self.did).uri()),
-            What::Identity(_) | What::Account(_) => None,
+            EventContent::Commit(change) => Some(change.name(&self.did).uri()),
+            EventContent::Identity(_) | EventContent::Account(_) => None,
         }
     }
 
     /// Its line in the list of deletions, or in that of ids.
     fn line(&self, is_delete: bool) -> Option<String> {
         match &self.what {
-            What::Commit(change) => {
+            EventContent::Commit(change) => {
                 let name = change.name(&self.did);
                 (name.is_delete == is_delete).then(|| name.line())
             }
-            What::Account(told) if is_delete => Some(account_line(&self.did, self.placed.at, told)),
-            What::Identity(_) | What::Account(_) => None,
+            EventContent::Account(told) if is_delete => {
+                Some(account_line(&self.did, self.placed.at, told))
+            }
+            EventContent::Identity(_) | EventContent::Account(_) => None,
         }
     }
 
     /// The commit of a post that has a row in the table.
     fn post(&self) -> Option<&Change<'_>> {
         match &self.what {
-            What::Commit(change) if change.name(&self.did).is_in_table() => Some(change),
+            EventContent::Commit(change) if change.name(&self.did).is_in_table() => Some(change),
             _ => None,
         }
     }
@@ -121,16 +123,16 @@ impl Event<'_> {
     /// What it says as JSON, without what is of the endpoint.
     const fn json(&self) -> &str {
         match &self.what {
-            What::Commit(change) => change.json,
-            What::Identity(told) | What::Account(told) => told.json,
+            EventContent::Commit(change) => change.json,
+            EventContent::Identity(told) | EventContent::Account(told) => told.json,
         }
     }
 
     /// What is compared where there is no row: a record's hash stands for it.
     fn cells(&self) -> [(&'static str, &str); 5] {
         let (change, told) = match &self.what {
-            What::Commit(change) => (Some(change), None),
-            What::Identity(told) | What::Account(told) => (None, Some(told)),
+            EventContent::Commit(change) => (Some(change), None),
+            EventContent::Identity(told) | EventContent::Account(told) => (None, Some(told)),
         };
         [
             ("cid", change.map_or("", |change| &change.cid)),
@@ -201,18 +203,20 @@ impl<'l> Records<'l> for Events<'l> {
     fn author_name(&self, record: usize) -> Option<AuthorName<'_>> {
         let event = &self.events[record].0;
         match &event.what {
-            What::Identity(told) if !told.handle.is_empty() => Some(AuthorName::Told(&told.handle)),
-            What::Identity(_) | What::Account(_) => None,
-            What::Commit(_) => event.post().map(|_| AuthorName::Wanted(csv::HANDLE)),
+            EventContent::Identity(told) if !told.handle.is_empty() => {
+                Some(AuthorName::Told(&told.handle))
+            }
+            EventContent::Identity(_) | EventContent::Account(_) => None,
+            EventContent::Commit(_) => event.post().map(|_| AuthorName::Wanted(csv::HANDLE)),
         }
     }
 
     fn author_row(&self, record: usize) -> Vec<Cow<'_, str>> {
         let event = &self.events[record].0;
         let (handle, active, status) = match &event.what {
-            What::Commit(_) => ("", "", ""),
-            What::Identity(told) => (&*told.handle, "", ""),
-            What::Account(told) => ("", &*told.active, &*told.status),
+            EventContent::Commit(_) => ("", "", ""),
+            EventContent::Identity(told) => (&*told.handle, "", ""),
+            EventContent::Account(told) => ("", &*told.active, &*told.status),
         };
         let is_new = event
             .post()

@@ -10,7 +10,7 @@ use std::{
 use twinstream::{
     period::{Minute, UtcMs},
     segment::{
-        event::{Event, What},
+        event::{Event, EventKind},
         line,
         name::{RunId, SegmentName, ServerId},
         seal::{Digester, FORMAT, Seal},
@@ -106,7 +106,7 @@ pub(crate) fn segments_of(stream: &str, server: &str, received: &[Received]) -> 
         .map(|minute| {
             let started = Event {
                 at: minute.begin(),
-                what: What::Started {
+                what: EventKind::Started {
                     program: "test/1".to_owned(),
                     number: 1,
                     after: None,
@@ -116,7 +116,7 @@ pub(crate) fn segments_of(stream: &str, server: &str, received: &[Received]) -> 
             };
             let first_line = Event {
                 at: minute.begin().plus_ms(500),
-                what: What::FirstLine {
+                what: EventKind::FirstLine {
                     clock_offset_ms: None,
                 },
                 connection: 1,

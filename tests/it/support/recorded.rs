@@ -3,7 +3,7 @@
 use twinstream::{
     period::UtcMs,
     segment::{
-        event::{Alive, Disconnected, Down, EndCause, Event, What},
+        event::{Alive, Disconnected, Down, EndCause, Event, EventKind},
         name::RunId,
     },
 };
@@ -65,18 +65,18 @@ pub(crate) fn recorded(
         segment.events.clear();
         for (at, turn) in turns.iter().filter(|(at, _)| at.minute() == minute) {
             let what = match turn {
-                Turn::Starts => What::Started {
+                Turn::Starts => EventKind::Started {
                     program: "test/1".to_owned(),
                     number: run,
                     after: (1 < run).then_some(run - 1),
                     last_line: (1 < run).then_some(at.plus_ms(-100_000)),
                 },
-                Turn::Connects => What::Connected {
+                Turn::Connects => EventKind::Connected {
                     status: 200,
                     backfill_minutes: 0,
                     transaction: None,
                 },
-                Turn::Breaks => What::Disconnected(Disconnected {
+                Turn::Breaks => EventKind::Disconnected(Disconnected {
                     cause: EndCause::Reset,
                     status: None,
                     disconnect_type: None,
@@ -84,7 +84,7 @@ pub(crate) fn recorded(
                     unfinished: None,
                     detail: String::new(),
                 }),
-                Turn::Stops => What::Stopped {
+                Turn::Stops => EventKind::Stopped {
                     why: "signal".to_owned(),
                 },
                 Turn::Dies => continue,
@@ -99,7 +99,7 @@ pub(crate) fn recorded(
             let when = minute.begin().plus_ms(1_000 * i64::from(*second));
             state(when).1 == Turn::Connects
         };
-        let alive = What::Alive(Alive {
+        let alive = EventKind::Alive(Alive {
             minute,
             seconds: (0..60).filter(is_up).collect(),
             lines: segment.lines.len() as u64,

@@ -28,7 +28,7 @@ use twinstream::{
     },
     period::{Interval, Minute, UtcMs, Zone},
     segment::{
-        event::{self, Disconnected, Event, What},
+        event::{self, Disconnected, Event, EventKind},
         name::{Leg, RunId, SegmentName, ServerId},
         sha256::Sha256,
     },
@@ -357,13 +357,13 @@ impl<'a> Server<'a> {
         {
             self.over();
             let last = self.pulse.last(self.stamp());
-            self.put(self.stamp(), What::Alive(last));
+            self.put(self.stamp(), EventKind::Alive(last));
             let step_ms = ahead_ms - self.ahead_ms;
             self.ahead_ms = ahead_ms;
             self.pulse.stepped(self.stamp(), step_ms);
             self.begin_run(self.run.wrapping_mul(31).wrapping_add(7));
             let number = self.run_number;
-            self.put(self.stamp(), What::ClockStepped { number, step_ms });
+            self.put(self.stamp(), EventKind::ClockStepped { number, step_ms });
         }
         self.over();
     }
@@ -380,7 +380,7 @@ impl<'a> Server<'a> {
         let now = self.stamp();
         for alive in self.pulse.over(now) {
             let at = alive.minute.end().plus_ms(-1);
-            self.put(at, What::Alive(alive));
+            self.put(at, EventKind::Alive(alive));
         }
     }
 
@@ -390,7 +390,7 @@ impl<'a> Server<'a> {
         self.aheads.insert(self.run_number, self.ahead_ms);
     }
 
-    fn put(&mut self, at: UtcMs, what: What) {
+    fn put(&mut self, at: UtcMs, what: EventKind) {
         let event = Event {
             at,
             what,
@@ -424,7 +424,7 @@ impl<'a> Server<'a> {
             part: 0,
         };
         self.start(dice, Some(last));
-        self.tell(What::Recovered {
+        self.tell(EventKind::Recovered {
             segment: segment.to_string(),
             lines: 7,
             cut_bytes: 0,
@@ -433,7 +433,7 @@ impl<'a> Server<'a> {
         self.connect(150);
     }
 
-    fn tell(&mut self, what: What) {
+    fn tell(&mut self, what: EventKind) {
         self.turn();
         let at = self.stamp();
         self.pulse.event(at, &what);
@@ -447,7 +447,7 @@ impl<'a> Server<'a> {
         self.connection = 0;
         self.backoff = Backoff::new(self.run, []);
         self.pulse = Pulse::new(self.stamp());
-        self.tell(What::Started {
+        self.tell(EventKind::Started {
             program: "test/1".to_owned(),
             number: self.run_number,
             after: self.files.keys().map(|(number, ..)| *number).max(),
@@ -458,7 +458,7 @@ impl<'a> Server<'a> {
     /// A connection that comes about after a while.
     fn connect(&mut self, takes_ms: i64) {
         self.connection += 1;
-        self.tell(What::Connecting {
+        self.tell(EventKind::Connecting {
             backfill_minutes: 0,
             cursor: None,
             endpoint: None,
@@ -470,14 +470,14 @@ impl<'a> Server<'a> {
         let date = UtcMs(self.steady().second() * 1_000);
         let offset_ms = date.0 - self.stamp().0;
         self.pulse.clock_seen(offset_ms);
-        self.tell(What::Connected {
+        self.tell(EventKind::Connected {
             status: 200,
             backfill_minutes: 0,
             transaction: None,
         });
         self.pulse.connected(self.stamp());
         self.backoff.answered(self.steady(), RateLimit::default());
-        self.tell(What::FirstLine {
+        self.tell(EventKind::FirstLine {
             clock_offset_ms: None,
         });
         self.connected_ms = self.now_ms;
@@ -489,7 +489,7 @@ impl<'a> Server<'a> {
         }
         self.turn();
         self.pulse.disconnected(self.stamp());
-        self.tell(What::Disconnected(Disconnected {
+        self.tell(EventKind::Disconnected(Disconnected {
             cause,
             status,
             disconnect_type: (cause == event::EndCause::Platform)
@@ -503,7 +503,7 @@ impl<'a> Server<'a> {
     fn wait(&mut self, next: Next) {
         for (until, why) in next.waits(self.steady()) {
             let wait_ms = until.0 - self.steady().0;
-            self.tell(What::Waiting {
+            self.tell(EventKind::Waiting {
                 wait_ms: Some(u64::try_from(wait_ms).unwrap()),
                 why,
             });
@@ -584,8 +584,8 @@ impl<'a> Server<'a> {
                 self.ended(event::EndCause::Shutdown, None, 9);
                 let now = self.stamp();
                 let last = self.pulse.last(now);
-                self.tell(What::Alive(last));
-                self.tell(What::Stopped {
+                self.tell(EventKind::Alive(last));
+                self.tell(EventKind::Stopped {
                     why: "signal".to_owned(),
                 });
                 self.is_running = false;
@@ -604,9 +604,9 @@ impl<'a> Server<'a> {
             }
             Fault::Disk { is_killed } => {
                 self.ended(event::EndCause::Disk, None, 9);
-                self.tell(What::Waiting {
+                self.tell(EventKind::Waiting {
                     wait_ms: None,
-                    why: event::Why::DiskFull,
+                    why: event::WaitReason::DiskFull,
                 });
                 let (open, last) = (self.open(), self.stamp());
                 // a collector keeps what it cannot write: that is lost only with the process
@@ -644,7 +644,7 @@ impl<'a> Server<'a> {
                 return self.connect(120);
             }
             self.connection += 1;
-            self.tell(What::Connecting {
+            self.tell(EventKind::Connecting {
                 backfill_minutes: 0,
                 cursor: None,
                 endpoint: None,
@@ -724,17 +724,17 @@ impl<'a> Server<'a> {
             .map(|(key, events)| {
                 let (number, minute, run) = key;
                 let offset_ms = events.iter().rev().find_map(|event| match &event.what {
-                    What::Alive(alive) => Some(alive.clock_offset_ms),
+                    EventKind::Alive(alive) => Some(alive.clock_offset_ms),
                     _ => None,
                 });
                 let step_ms = events.iter().find_map(|event| match event.what {
-                    What::ClockStepped { step_ms, .. } => Some(step_ms),
+                    EventKind::ClockStepped { step_ms, .. } => Some(step_ms),
                     _ => None,
                 });
                 let has_posts = self.seconds_with_posts.get(key).is_some_and(|few| 5 < *few);
                 let lag_ms = self.lag_ms + self.aheads[number];
                 let began = events.iter().find_map(|event| match event.what {
-                    What::Connected { .. } => Some(event.at),
+                    EventKind::Connected { .. } => Some(event.at),
                     _ => None,
                 });
                 let name = SegmentName {
@@ -746,7 +746,7 @@ impl<'a> Server<'a> {
                     part: 0,
                 };
                 let started = events.iter().find_map(|event| match event.what {
-                    What::Started { after, .. } => Some((event.at, after.is_none())),
+                    EventKind::Started { after, .. } => Some((event.at, after.is_none())),
                     _ => None,
                 });
                 let stock = SpoolSegment {
@@ -793,13 +793,13 @@ impl<'a> Server<'a> {
 /// Whether a run ended in that minute, or crashed: then its record of the minute is missing.
 pub(crate) fn ends_early(minute: Minute, events: &[Event]) -> bool {
     let is_told =
-        |event: &Event| matches!(&event.what, What::Alive(alive) if alive.minute == minute);
+        |event: &Event| matches!(&event.what, EventKind::Alive(alive) if alive.minute == minute);
     !events.iter().any(is_told) || stops(events)
 }
 
 /// Whether a run said that it ends.
 pub(crate) fn stops(events: &[Event]) -> bool {
-    let stops = |event: &Event| matches!(event.what, What::Stopped { .. });
+    let stops = |event: &Event| matches!(event.what, EventKind::Stopped { .. });
     events.iter().any(stops)
 }
 
@@ -1153,7 +1153,7 @@ fn check_clocks(seed: u64) -> usize {
     let name = format!("seed {seed}, clocks {clocks:?}");
     check(&name, &world, &stock, &posts, 0..world.seconds);
     let events = stock.iter().flat_map(|(_, file)| &file.events);
-    let stepped = |event: &&Event| matches!(event.what, What::ClockStepped { .. });
+    let stepped = |event: &&Event| matches!(event.what, EventKind::ClockStepped { .. });
     events.filter(stepped).count()
 }
 

@@ -1,7 +1,7 @@
 //! A day in which posts are rare, with two hours without any and keep-alives in between. Nothing is missing but what the
 //! faults took. If rules choose the posts, a silence is none; if a partition brings only few, a long silence is a gap.
 
-use twinstream::{collect::pulse::Pulse, segment::event::Why};
+use twinstream::{collect::pulse::Pulse, segment::event::WaitReason};
 
 use super::*;
 
@@ -31,17 +31,17 @@ impl Lived {
         self.begin.plus_ms(ms)
     }
 
-    fn tell(&mut self, ms: i64, what: What) {
+    fn tell(&mut self, ms: i64, what: EventKind) {
         let at = self.at(ms);
         for alive in self.pulse.over(at) {
             let end = alive.minute.end().plus_ms(-1);
-            self.put(end, What::Alive(alive));
+            self.put(end, EventKind::Alive(alive));
         }
         self.pulse.event(at, &what);
         self.put(at, what);
     }
 
-    fn put(&mut self, at: UtcMs, what: What) {
+    fn put(&mut self, at: UtcMs, what: EventKind) {
         let connection = self.connection;
         let file = self.files.entry((self.run, at.minute())).or_default();
         file.push(Event {
@@ -58,7 +58,7 @@ impl Lived {
         let last_line = last_line.map(|(made, delay)| self.at(made + delay));
         self.tell(
             ms,
-            What::Started {
+            EventKind::Started {
                 program: "test/1".to_owned(),
                 number: self.run,
                 after: (1 < self.run).then(|| self.run - 1),
@@ -72,7 +72,7 @@ impl Lived {
         self.connection += 1;
         self.tell(
             from,
-            What::Connected {
+            EventKind::Connected {
                 status: 200,
                 backfill_minutes: 0,
                 transaction: None,
@@ -102,7 +102,7 @@ impl Lived {
         let at = self.at(ms);
         for alive in self.pulse.over(at) {
             let end = alive.minute.end().plus_ms(-1);
-            self.put(end, What::Alive(alive));
+            self.put(end, EventKind::Alive(alive));
         }
         self.pulse.bytes(at);
         self.pulse.counted(lines, keep_alives);
@@ -112,7 +112,7 @@ impl Lived {
         self.pulse.disconnected(self.at(ms));
         self.tell(
             ms,
-            What::Disconnected(Disconnected {
+            EventKind::Disconnected(Disconnected {
                 cause: event::EndCause::Eof,
                 status: None,
                 disconnect_type: None,
@@ -127,9 +127,9 @@ impl Lived {
     fn waits(&mut self, ms: i64) {
         self.tell(
             ms,
-            What::Waiting {
+            EventKind::Waiting {
                 wait_ms: Some(1_000),
-                why: Why::Network,
+                why: WaitReason::Network,
             },
         );
     }
@@ -138,8 +138,8 @@ impl Lived {
         self.pulse.disconnected(self.at(ms));
         let why = "signal".to_owned();
         let last = self.pulse.last(self.at(ms));
-        self.put(self.at(ms), What::Alive(last));
-        self.tell(ms, What::Stopped { why });
+        self.put(self.at(ms), EventKind::Alive(last));
+        self.tell(ms, EventKind::Stopped { why });
     }
 
     /// The hour's account, as a merge makes it: with the minutes of the hour, and one before and after.
