@@ -107,7 +107,7 @@ fn as_text(findings: &[Finding]) -> String {
         let hint = hint.map_or_else(String::new, |hint| {
             format!("                  hint: {hint}\n")
         });
-        format!("{state:<5} {:<11} {}\n{hint}", finding.door, finding.what)
+        format!("{state:<5} {:<11} {}\n{hint}", finding.check, finding.what)
     };
     findings.iter().map(line).collect()
 }

@@ -262,7 +262,7 @@ pub(super) fn mail(setup: &Setup) -> Vec<Finding> {
         Ok(password) => password,
         Err(why) => return vec![failed("mail", why)],
     };
-    let door = format!("{}:{}", mail.host, mail.port);
+    let server = format!("{}:{}", mail.host, mail.port);
     let recipients = match send::try_recipients(mail, password.as_ref()) {
         Ok(recipients) => recipients,
         Err(why) => {
@@ -270,7 +270,7 @@ pub(super) fn mail(setup: &Setup) -> Vec<Finding> {
                 unreachable: true,
                 ..fail(
                     "mail",
-                    format!("{door}: {why}"),
+                    format!("{server}: {why}"),
                     "are mail.host, mail.port, mail.tls, mail.user, mail.from, mail.helo and the password right?",
                 )
             }];
@@ -279,11 +279,11 @@ pub(super) fn mail(setup: &Setup) -> Vec<Finding> {
     let of = |(address, asked): send::Asked| match asked {
         Ok(()) => ok(
             "mail",
-            format!("{door} accepts mail for {address}; none was sent"),
+            format!("{server} accepts mail for {address}; none was sent"),
         ),
         Err(why) => fail(
             "mail",
-            format!("{door} refuses mail for {address}: {why}"),
+            format!("{server} refuses mail for {address}: {why}"),
             "is the address in mail.to right? The others get theirs",
         ),
     };

@@ -1,4 +1,4 @@
-//! What `check` finds at a door.
+//! What `check` found, one finding for each connection or folder.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use super::exit::{Exit, Failure};
 /// A clock that is off by more is an alarm of the service, too.
 const CLOCK_OFF_MAX_MS: i64 = 5_000;
 
-/// How a door opened.
+/// How it went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum FindingState {
@@ -16,10 +16,10 @@ pub(super) enum FindingState {
     Fail,
 }
 
-/// What was found at one door.
+/// One finding.
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
-    pub(super) door: &'static str,
+    pub(super) check: &'static str,
     pub(super) state: FindingState,
     pub(super) what: String,
     /// How to mend it.
@@ -28,9 +28,9 @@ pub(super) struct Finding {
     pub(super) unreachable: bool,
 }
 
-pub(super) fn ok(door: &'static str, what: impl Into<String>) -> Finding {
+pub(super) fn ok(check: &'static str, what: impl Into<String>) -> Finding {
     Finding {
-        door,
+        check,
         state: FindingState::Ok,
         what: what.into(),
         hint: None,
@@ -39,36 +39,36 @@ pub(super) fn ok(door: &'static str, what: impl Into<String>) -> Finding {
 }
 
 pub(super) fn warn(
-    door: &'static str,
+    check: &'static str,
     what: impl Into<String>,
     hint: impl Into<String>,
 ) -> Finding {
     Finding {
         state: FindingState::Warn,
         hint: Some(hint.into()),
-        ..ok(door, what)
+        ..ok(check, what)
     }
 }
 
 pub(super) fn fail(
-    door: &'static str,
+    check: &'static str,
     what: impl Into<String>,
     hint: impl Into<String>,
 ) -> Finding {
     Finding {
         state: FindingState::Fail,
         hint: Some(hint.into()),
-        ..ok(door, what)
+        ..ok(check, what)
     }
 }
 
 /// What a failure says.
-pub(super) fn failed(door: &'static str, failure: Failure) -> Finding {
+pub(super) fn failed(check: &'static str, failure: Failure) -> Finding {
     let unreachable = failure.exit == Exit::Unreachable;
     let hint = failure.hint.unwrap_or_default();
     Finding {
         unreachable,
-        ..fail(door, failure.what, hint)
+        ..fail(check, failure.what, hint)
     }
 }
 

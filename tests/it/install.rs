@@ -461,11 +461,11 @@ fn check_tries_each_door_and_says_how_to_mend_it() {
     let found = |exit: i32| {
         let (said, _) = check(here, &["--server", "2", "check", "--json"], exit);
         let all: Vec<Value> = serde_json::from_str(&said).unwrap();
-        move |door: &str| {
+        move |check: &str| {
             let one = all
                 .iter()
-                .rfind(|one| one["door"] == door)
-                .unwrap_or_else(|| panic!("no {door} in {all:?}"));
+                .rfind(|one| one["check"] == check)
+                .unwrap_or_else(|| panic!("no {check} in {all:?}"));
             assert!(one["state"] == "ok" || one["hint"].is_string(), "{one}");
             (
                 one["state"].as_str().unwrap().to_owned(),
@@ -479,13 +479,13 @@ fn check_tries_each_door_and_says_how_to_mend_it() {
         "[mail]\nhost = \"127.0.0.1\"\nport = 1\ntls = \"none\"\nfrom = \"a@b\"\nto = [\"c@d\"]\n",
     );
     if sshd::can_ssh() {
-        let door = found(6);
-        assert_eq!(door("token").0, "ok");
-        assert_eq!(door("backfill").0, "warn");
-        assert_eq!(door("rsync").0, "ok");
-        assert_eq!(door("primary").0, "fail");
-        assert_eq!(door("mail").0, "fail");
-        assert_eq!(door("disk").0, "ok");
+        let finding = found(6);
+        assert_eq!(finding("token").0, "ok");
+        assert_eq!(finding("backfill").0, "warn");
+        assert_eq!(finding("rsync").0, "ok");
+        assert_eq!(finding("primary").0, "fail");
+        assert_eq!(finding("mail").0, "fail");
+        assert_eq!(finding("disk").0, "ok");
         let sshd = Sshd::start(&here.join("ssh"), "");
         fs::create_dir_all(here.join("p/spool")).unwrap();
         let target = format!(
@@ -499,13 +499,16 @@ fn check_tries_each_door_and_says_how_to_mend_it() {
     }
     fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).unwrap();
     config("p", &[], "");
-    let door = found(1);
-    let (state, what) = door("token");
+    let finding = found(1);
+    let (state, what) = finding("token");
     assert!(
         state == "fail" && what.contains("others can read"),
         "{what}"
     );
-    assert!(door("folder").1.contains("spool"), "a secondary's last one");
+    assert!(
+        finding("folder").1.contains("spool"),
+        "a secondary's last one"
+    );
     assert_eq!(files_below(&here.join("data")).len(), 0, "left as it was");
 }
 

@@ -816,9 +816,9 @@ fn a_recipient_that_is_refused_keeps_mail_from_nobody_else_and_is_an_alarm() {
         .arg(site.path("twinstream.toml"))
         .args(["check", "--json"]);
     let found: Vec<Value> = serde_json::from_slice(&check.output().unwrap().stdout).unwrap();
-    let doors: Vec<(&str, &str)> = found
+    let findings: Vec<(&str, &str)> = found
         .iter()
-        .filter(|one| one["door"] == "mail")
+        .filter(|one| one["check"] == "mail")
         .map(|one| {
             (
                 one["state"].as_str().unwrap(),
@@ -827,12 +827,12 @@ fn a_recipient_that_is_refused_keeps_mail_from_nobody_else_and_is_an_alarm() {
         })
         .collect();
     assert_eq!(
-        doors.iter().map(|door| door.0).collect::<Vec<_>>(),
+        findings.iter().map(|finding| finding.0).collect::<Vec<_>>(),
         ["ok", "fail", "ok"]
     );
     assert!(
-        doors[1].1.contains("gone@example.org: ") && doors[1].1.contains("(550): 5.1.1"),
-        "{doors:?}"
+        findings[1].1.contains("gone@example.org: ") && findings[1].1.contains("(550): 5.1.1"),
+        "{findings:?}"
     );
     assert_eq!(site.mails().len(), 0);
 

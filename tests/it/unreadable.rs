@@ -173,7 +173,7 @@ fn whatever_of_a_vault_cannot_be_read_the_other_hours_go_on() {
     }
 }
 
-/// Below `merge.keep_free` no stage that fills a disk goes on, whichever door it comes by; each goes on when there is room.
+/// Below `merge.keep_free` no stage that fills a disk goes on, however it is reached; each goes on when there is room.
 #[test]
 fn below_keep_free_no_stage_goes_on() {
     let (osf, authority) = (Osf::start("", &[]), Authority::start(P256));

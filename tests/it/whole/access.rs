@@ -15,7 +15,7 @@ fn configure(site: &Site, urls: &[String], x: &str) {
     .unwrap();
 }
 
-/// What is found at a door: its state, what is said, and how to mend it.
+/// What `check` says of one thing: its state, what is said, and how to mend it.
 fn check(site: &Site, exit: i32) -> impl Fn(&str) -> String {
     let output = site
         .program(None)
@@ -27,9 +27,9 @@ fn check(site: &Site, exit: i32) -> impl Fn(&str) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(exit), "{output:?} {said}");
     let found: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
-    move |door| {
-        let one = found.iter().rfind(|one| one["door"] == door);
-        assert!(one.is_some(), "no {door} in {found:?}");
+    move |check| {
+        let one = found.iter().rfind(|one| one["check"] == check);
+        assert!(one.is_some(), "no {check} in {found:?}");
         let one = one.unwrap();
         let text = |key: &str| one[key].as_str().unwrap_or("").to_owned();
         [text("state"), text("what"), text("hint")].join(" | ")
@@ -50,21 +50,21 @@ fn check_says_which_stream_how_many_connections_and_backfill_a_token_may_have() 
     let args = ["--max-connections", "1", "--streams", "sample10,firehose"];
     let (api, urls) = site.simulate(&args, lockout);
     configure(&site, &urls, "stream = \"sample10\"");
-    let door = check(&site, 0);
-    check_said(&door("token"), &["ok", "sample10 opens"]);
-    check_said(&door("backfill"), &["ok", "granted"]);
+    let finding = check(&site, 0);
+    check_said(&finding("token"), &["ok", "sample10 opens"]);
+    check_said(&finding("backfill"), &["ok", "granted"]);
     let left = ["ok", "50 in 15 minutes", "48 left", "this server needs 2"];
-    check_said(&door("requests"), &left);
+    check_said(&finding("requests"), &left);
     let shared = ["ok", "2 are open at once", "while another server collects"];
-    check_said(&door("connections"), &shared);
+    check_said(&finding("connections"), &shared);
     configure(&site, &urls, "stream = \"firehose\"\npartitions = \"1-5\"");
-    let door = check(&site, 1);
+    let finding = check(&site, 1);
     let refused = [
         "fail",
         "with 2 open, partition 3 is refused (429)",
         "contract",
     ];
-    check_said(&door("connections"), &refused);
+    check_said(&finding("connections"), &refused);
     // each partition has one place, and it is free again
     configure(&site, &urls, "stream = \"firehose\"\npartitions = \"1-2\"");
     check_said(&check(&site, 0)("connections"), &["ok", "2 are open"]);
@@ -88,21 +88,24 @@ fn check_says_which_stream_how_many_connections_and_backfill_a_token_may_have() 
     ];
     let (_api, urls) = site.simulate(&args, "");
     configure(&site, &urls, "stream = \"sample\"");
-    let door = check(&site, 0);
-    check_said(&door("token"), &["ok", "sample opens"]);
-    check_said(&door("backfill"), &["warn", "not granted"]);
+    let finding = check(&site, 0);
+    check_said(&finding("token"), &["ok", "sample opens"]);
+    check_said(&finding("backfill"), &["warn", "not granted"]);
     // the refusal cost a request, and will again in a day
-    check_said(&door("requests"), &["ok", "4 left", "this server needs 2"]);
-    let alone = ["ok", "one is open", "while another server collects"];
-    check_said(&door("connections"), &alone);
-    configure(&site, &urls, "stream = \"firehose\"\nbackfill = false");
-    let door = check(&site, 0);
     check_said(
-        &door("connections"),
+        &finding("requests"),
+        &["ok", "4 left", "this server needs 2"],
+    );
+    let alone = ["ok", "one is open", "while another server collects"];
+    check_said(&finding("connections"), &alone);
+    configure(&site, &urls, "stream = \"firehose\"\nbackfill = false");
+    let finding = check(&site, 0);
+    check_said(
+        &finding("connections"),
         &["warn", "19 more", "3 requests left"],
     );
     check_said(
-        &door("requests"),
+        &finding("requests"),
         &[
             "warn",
             "3 left",
@@ -110,7 +113,7 @@ fn check_says_which_stream_how_many_connections_and_backfill_a_token_may_have() 
             "start the collector after 2026-11-23T",
         ],
     );
-    check_said(&door("backfill"), &["ok", "not asked for"]);
+    check_said(&finding("backfill"), &["ok", "not asked for"]);
     for _ in 0..3 {
         drop(check(&site, 0));
     }
