@@ -4,7 +4,7 @@
 use super::{day::DaySum, description::Description};
 use crate::{
     cover::cause::Cause,
-    report::{statement::OfCause, told_gaps::meaning},
+    report::{gaps::meaning, statement::OfCause},
     text::{percent, plural, thousands},
 };
 

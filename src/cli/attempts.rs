@@ -1,4 +1,4 @@
-//! Once a day a merger takes away what nobody reads any more in the vault in the store.
+//! Once a day, a merger deletes from the vault in the store what nobody reads any more.
 
 use std::path::{Path, PathBuf};
 

@@ -21,7 +21,7 @@ use crate::{
         delta::{self, check::Checked},
         in_store::InStore,
         ledger,
-        records::Records,
+        publisher_records::PublisherRecords,
     },
     world::{
         agent::AT_ONCE_MAX,
@@ -97,7 +97,7 @@ pub(super) fn copy(
     if let Some(mark) = mark {
         RealDisk.create(mark)?;
     }
-    let records = Records {
+    let records = PublisherRecords {
         store: &there,
         disk: &RealDisk,
         vault: to,

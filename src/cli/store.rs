@@ -32,7 +32,7 @@ use crate::{
         in_store::{self, InStore},
         ledger,
         moved::Move,
-        records::Records,
+        publisher_records::PublisherRecords,
     },
     world::{
         agent::AT_ONCE_MAX,
@@ -246,7 +246,7 @@ pub(crate) fn share_records(setup: &Setup, vault: &Vault) -> Result<(), Failure>
         return Ok(());
     }
     mark_copy(&store, vault)?;
-    let records = Records {
+    let records = PublisherRecords {
         store: &store,
         disk: &RealDisk,
         vault,

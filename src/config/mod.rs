@@ -15,8 +15,6 @@ pub mod dataset;
 pub mod file;
 /// `~` and `$HOME` in a path that a user writes.
 pub mod home;
-/// `[mail]` and `[status]`.
-mod outward;
 /// Which platforms there are.
 pub mod platform;
 /// The settings of the system that was there before.
@@ -31,6 +29,8 @@ pub mod resolve;
 mod resolve_bluesky;
 /// `[dataset]`.
 mod resolve_dataset;
+/// `[mail]` and `[status]`.
+mod resolve_mail_status;
 /// `[publish.osf]`.
 mod resolve_publish;
 /// `[s3]`.

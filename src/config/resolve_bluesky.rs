@@ -1,4 +1,4 @@
-//! `[bluesky]` → what cannot be wrong.
+//! Resolves `[bluesky]` into valid settings.
 
 use std::{collections::BTreeSet, time::Duration};
 

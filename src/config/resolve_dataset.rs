@@ -1,4 +1,4 @@
-//! `[dataset]`: what is written of it → values that cannot be wrong.
+//! Resolves `[dataset]` into valid settings.
 
 use super::{
     dataset::{Creator, Dataset, LICENCES, Licence, Orcid},

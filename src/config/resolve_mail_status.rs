@@ -1,4 +1,4 @@
-//! `[mail]` and `[status]`: how the service speaks to people.
+//! Resolves `[mail]` and `[status]` into valid settings: how the service speaks to people.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! `[publish.osf]`: what is written of it → values that cannot be wrong.
+//! Resolves `[publish.osf]` into valid settings.
 
 use super::{
     file::{self, Value},

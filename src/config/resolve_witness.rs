@@ -1,4 +1,4 @@
-//! `[witness]`: what is written of it → values that cannot be wrong.
+//! Resolves `[witness]` into valid settings.
 
 use std::time::Duration;
 

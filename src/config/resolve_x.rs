@@ -1,4 +1,4 @@
-//! `[x]` → what cannot be wrong, and which parts of a stream a server collects.
+//! Resolves `[x]` into valid settings, and says which parts of a stream a server collects.
 
 use std::borrow::Cow;
 

@@ -36,8 +36,8 @@ use super::{
     quiet::{Silent, UNDER_WAY_MAX_MS, quiet, was_out_of_window},
     reason::Reason,
     run_causes::{self, SecondCause},
+    second_causes::{View, why},
     seconds::{self, Covered},
-    why::{View, why},
 };
 use crate::{
     period::{Interval, Minute, UtcMs},

@@ -1,5 +1,5 @@
 //! The closed list of causes for which a second is not covered, and the one rule by which the
-//! causes of all servers become one for the union. What follows a new one: `told_gaps` and `picture` in `report/`, and
+//! causes of all servers become one for the union. What follows a new one: `gaps` and `picture` in `report/`, and
 //! `page.rs` and `page.css` in `monitor/`. The compiler asks for all of them, a test for the colours.
 
 use serde::{Deserialize, Serialize};

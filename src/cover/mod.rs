@@ -37,13 +37,13 @@ pub mod reason;
 pub mod rules;
 /// What holds for whole runs of uncovered seconds.
 pub mod run_causes;
+/// Why a leg does not have a second.
+mod second_causes;
 /// The seconds of an hour, and which of them are covered.
 pub mod seconds;
 /// Which silences are surprising, with the posts that straggle in.
 pub mod stretch;
 /// Stretches of seconds throughout which the same holds.
 pub mod throughout;
-/// Why a leg does not have a second.
-mod why;
 /// The milliseconds that the sample is taken from.
 pub mod window;

@@ -1,4 +1,4 @@
-//! Why nothing comes in: finds a cause of the closed list, and its detail, from the events' words.
+//! Why nothing comes in: derives a cause of the closed list, and its detail, from the words of the events.
 
 use super::cause::Cause;
 use crate::{

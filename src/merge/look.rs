@@ -1,4 +1,4 @@
-//! What is there and what may be due, after everything was taken out of it that is to stay out.
+//! Lists what there is to merge: takes out what has to stay out, then finds the hours that may be due.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,8 @@
 //! Stage 4: what is committed becomes public, on OSF.
 //!
+//! What is OSF's own is in `osf` (the calls), `answer` (what it says), `address` (its hosts), `folders` (its tree) and `doi`;
+//! another archive host needs these again. The other files do not depend on the host.
+//!
 //! What is to be done follows from two lists: what the ledger and the manifests say should be public,
 //! and what the remote folder says it holds. The diary (`published.jsonl`) only says where to look and
 //! how many ids went out. A file counts when its bytes were read back. Nothing but a

@@ -5,11 +5,12 @@
 use std::collections::BTreeSet;
 
 use super::{
-    collections, legs,
+    collections,
+    gaps::{self, second},
+    legs,
     revision::Revision,
     rules, stamped,
     statement::{Share, Statement},
-    told_gaps::{self, second},
 };
 use crate::{
     cover::{alike::alike, estimate::Estimate, seconds, window},
@@ -48,7 +49,7 @@ pub fn text(statement: &Statement) -> String {
     let brought = format!("What came by {}", told.backfill);
     let sections = [
         ("What this day has", has(statement)),
-        ("What is missing, and why", told_gaps::section(statement)),
+        ("What is missing, and why", gaps::section(statement)),
         ("What both servers may have missed", unseen(statement)),
         (&*brought, backfills(statement)),
         (BOOKS, books(statement)),
@@ -94,19 +95,19 @@ fn covered(statement: &Statement) -> String {
     let missing = if sum.missing == 0 {
         "No second is missing.".to_owned()
     } else if sum.missing == 1 && !statement.has_partitions() {
-        let causes = told_gaps::causes(&statement.union);
+        let causes = gaps::causes(&statement.union);
         format!("One second is missing: {causes}.")
     } else if statement.has_partitions() {
         format!(
             "The other {} at least one partition: {}.",
             plural(sum.missing, "second lacks", "seconds lack"),
-            told_gaps::causes(&statement.union)
+            gaps::causes(&statement.union)
         )
     } else {
         format!(
             "The other {} seconds are missing: {}.",
             thousands(sum.missing),
-            told_gaps::causes(&statement.union)
+            gaps::causes(&statement.union)
         )
     };
     words.extend([" ", &missing]);

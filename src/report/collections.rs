@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    gaps::second,
     rules::{STRETCHES_MAX, further},
     statement::Statement,
-    told_gaps::second,
 };
 use crate::{
     cover::{

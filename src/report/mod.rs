@@ -7,6 +7,9 @@
 //!                                           └─readme─────▶ …_README.md
 //! ```
 //!
+//! The sentences are in `certificate` and the files that it names, in `readme`, and for causes of gaps in `gaps`; those of
+//! the files to cite by are in `cite/words.rs`.
+//!
 //! No clock and no host name: the statement is a function of the day's manifests, the stamps that cover them and the
 //! archive's DOI, and every other file of the day is one of the statement. Whoever has these can make them again, and
 //! `verify` does.
@@ -51,4 +54,4 @@ pub mod statement;
 mod strip;
 
 /// The certificate's section on gaps.
-pub mod told_gaps;
+pub mod gaps;

@@ -2,9 +2,9 @@
 
 use super::{
     certificate::{check_hashes, ranges},
+    gaps::{causes, meaning, second},
     legs, stamped,
     statement::{Share, Statement},
-    told_gaps::{causes, meaning, second},
 };
 use crate::{
     cover::{

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{statement::Statement, told_gaps::second};
+use super::{gaps::second, statement::Statement};
 use crate::{
     cover::{
         rules::{RulesState, Stretch},

@@ -4,6 +4,9 @@
 //! Everything else works on keys, times and the names of columns, and cannot import such a folder
 //! (`tests/it/tidy.rs`); `Sources` is where the word of a stream becomes what its lines are. Collecting does not
 //! ask what a line is, so a change of the JSON costs a new merge and never a record.
+//!
+//! A new platform is a folder here and a row in `platform`, its settings (`config/platform.rs` says which), and a file
+//! each in `cli/platform/`, `pseudonym/` and `simulate/`.
 
 pub use deletions::Deletions;
 pub use platform::{BLUESKY, FILTERED, FIREHOSE, SAMPLE, SAMPLE10, Source, Sources, Stream};

@@ -1,4 +1,4 @@
-//! What is taken away of a vault in an object store: attempts of which nobody reads a file any more. Nothing else is ever
+//! Deletes from a vault in an object store the attempts of which nobody reads a file any more. Nothing else is ever
 //! deleted there.
 //!
 //! ```text

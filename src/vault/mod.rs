@@ -49,7 +49,7 @@ pub mod public;
 /// The diary of what was put in public.
 pub mod published;
 /// What the publisher of a vault in an object store keeps beside its hours.
-pub mod records;
+pub mod publisher_records;
 /// The posts that were removed on request, and stay out.
 pub mod redactions;
 /// The day's report.

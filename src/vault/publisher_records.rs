@@ -37,7 +37,7 @@ const RECORD_BYTES_MAX: u64 = 1 << 20;
 const DIARY_BYTES_MAX: usize = 1 << 20;
 
 /// The records of a vault.
-pub struct Records<'a> {
+pub struct PublisherRecords<'a> {
     /// The store.
     pub store: &'a dyn Store,
     /// The file system.
@@ -55,7 +55,7 @@ struct Shared {
     objects: u64,
 }
 
-impl Records<'_> {
+impl PublisherRecords<'_> {
     /// Fetches what is only there, and puts there what is only here.
     pub fn share(&self) -> Result<(), InStoreError> {
         self.fetch()?;
@@ -243,7 +243,7 @@ mod tests {
         }
 
         fn share(&self, store: &dyn Store) {
-            let records = Records {
+            let records = PublisherRecords {
                 store,
                 disk: &RealDisk,
                 vault: self.0.path(),
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(lines(&three), "123456");
         // another DOI is never taken for the same
         three.write(DOI, "e");
-        let records = Records {
+        let records = PublisherRecords {
             store: &store,
             disk: &RealDisk,
             vault: three.0.path(),

@@ -2,6 +2,8 @@
 //!
 //! Compression goes in blocks of a fixed size on several threads, so the bytes do not depend on how
 //! many threads there are. The options are LZMA2's, chosen by measurement; any xz reader reads the files.
+//!
+//! Another compression of the CSV files and lists begins here; `layout` has the endings of their names.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! The columns that the program adds to those of a line.
+//! The columns of `posts.parquet` that the program adds. Those that a line brings are in the platform's folder (`source/x/columns.rs`).
 
 use crate::source::columns::{Column, Type, column};
 
