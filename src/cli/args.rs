@@ -18,7 +18,7 @@ pub(crate) struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs the whole system on this machine, simulated: needs no keys and no set-up, uses only loopback
+    /// Simulates the whole system on this machine: needs no keys and no set-up, uses only loopback
     Demo(super::demo::DemoArgs),
     /// Writes a commented configuration file
     Init(Box<super::init::InitArgs>),
@@ -30,24 +30,24 @@ pub(crate) enum Command {
     Run(super::run::RunArgs),
     /// Collects the stream until it is told to stop
     Collect(super::collect::CollectArgs),
-    /// Sends the sealed segments that are not yet acknowledged, once
+    /// Runs one delivery: sends every sealed segment that is not yet acknowledged
     Deliver(super::deliver::DeliverArgs),
-    /// Merges the given hours, or all that are due, once
+    /// Runs one merge: of the given hours, or of all that are due
     Merge(super::merge::MergeArgs),
     Checkout(super::checkout::CheckoutArgs),
-    /// Uploads to OSF what is committed and not yet public, once
+    /// Runs one upload to OSF: of everything that is committed and not yet public
     Publish(super::publish::PublishArgs),
     /// Writes the day's certificate, and prints the day's report
     Report(super::report::ReportArgs),
     /// Has a time-stamping authority stamp the ledger's last line, if a stamp is due
     Witness(super::witness::WitnessArgs),
-    /// Compares the rules of X's filtered stream with the configuration, or makes them the same
+    /// Compares the rules of X's filtered stream with the configured ones, or makes X's the same
     Rules(super::rules::RulesArgs),
     /// Takes posts out of the archive on request
     Redact(super::redact::RedactArgs),
-    /// Copies days for sharing inside a team, with keyed hashes in place of ids
+    /// Copies days for your team, with keyed hashes in place of ids
     Pseudonymise(super::pseudonymise::PseudonymiseArgs),
-    /// Prints what the status page shows, from the files on the disk
+    /// Prints what the status page shows; reads only files, so it also works while no service runs
     Status(super::status::StatusArgs),
     /// Lists what is missing: which server, from when to when, and why
     Gaps(super::gaps::GapsArgs),

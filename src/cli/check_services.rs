@@ -110,7 +110,9 @@ fn vault_store(setup: &Setup, address: &Address) -> Finding {
                 || "it is empty: the first merge makes a vault of it".to_owned(),
                 |id| format!("it is the vault {id}"),
             );
-            let what = format!("{address} keeps what one of {WRITERS} writers creates; {is}");
+            let what = format!(
+                "{address} supports create-only writes: of {WRITERS} writers, one succeeded; {is}"
+            );
             ok("store", what)
         }
         Err(why) => failed("store", why),
@@ -137,7 +139,9 @@ fn object_store<K: PlaceKind>(setup: &Setup, address: &Address) -> Finding {
             );
             ok(
                 "store",
-                format!("{address} keeps what one of {WRITERS} writers creates; {is}"),
+                format!(
+                    "{address} supports create-only writes: of {WRITERS} writers, one succeeded; {is}"
+                ),
             )
         }
         Err(why) => failed("store", why),
@@ -284,7 +288,7 @@ pub(super) fn mail(setup: &Setup) -> Vec<Finding> {
         Err(why) => fail(
             "mail",
             format!("{server} refuses mail for {address}: {why}"),
-            "is the address in mail.to right? The others get theirs",
+            "is the address in mail.to right? The other recipients still get their mail",
         ),
     };
     recipients.into_iter().map(of).collect()

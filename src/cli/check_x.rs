@@ -119,7 +119,7 @@ fn backfill_words(x: &X, granted: Option<bool>, answer: &Answer) -> Option<Findi
     match granted {
         Some(true) => Some(ok("backfill", "granted")),
         Some(false) => {
-            let hint = "it is given up by itself; set x.backfill = false, or ask X for it: it comes with redundant connections";
+            let hint = "the collector goes on without it; set x.backfill = false, or ask X for backfill, which comes with redundant connections";
             Some(warn("backfill", "not granted to this app", hint))
         }
         None if answer.status == 200 && !x.backfill => {
@@ -193,7 +193,7 @@ fn requests(needs: &Needs<'_>, last: &Answer) -> Option<Finding> {
     if 1 < here {
         let why = match needs.to_be_refused {
             0 => "",
-            _ => ", with the one by which it finds out that backfill is refused",
+            _ => ", including the one by which it learns that backfill is refused",
         };
         what.extend([format!(
             "; each start and each check of this server needs {here}{why}"
@@ -226,7 +226,7 @@ fn again(answer: &Answer) -> String {
 /// Whether X gives this server all connections that it needs, at once: they are opened beside the first one. The last
 /// answer says what is left of the requests.
 fn connections(asking: &Asking<'_>, needs: &Needs<'_>, first: Answer) -> (Option<Finding>, Answer) {
-    let later = "whether X allows this app more at the same time shows only while another server collects: run `check` \
+    let later = "only while another server collects can `check` find out whether X allows this app more than one: run it \
                  then, too";
     let others = needs.partitions.get(1..).unwrap_or_default();
     if others.is_empty() {
@@ -300,8 +300,8 @@ fn token_of(asking: &Asking<'_>, needs: &Needs<'_>, answer: &Answer) -> Finding 
             )
         }
         (_, Refusal::NoRules) => (
-            format!("known, but the stream {stream} has no rules ({status})"),
-            "`twinstream rules push` gives X those of the configuration".to_owned(),
+            format!("accepted, but the stream {stream} has no rules ({status})"),
+            "`twinstream rules push` sends X the configured ones".to_owned(),
         ),
         (_, Refusal::UsageCap) => (
             format!("refused ({status}): what is paid for is used up. X says: {said}"),
@@ -331,7 +331,7 @@ fn too_many(refusal: Refusal, needs: &Needs<'_>, answer: &Answer) -> Finding {
     match refusal {
         Refusal::TooManyConnections if 0 < needs.sharing => warn(
             "token",
-            "known, but all connections that X allows this app are open (429)",
+            "accepted, but all connections that X allows this app are open (429)",
             format!(
                 "if another of the {} servers collects now, the app's plan allows too few connections for all of them: \
                  pay-per-use allows one. If none does, another program uses this token, or X still counts a lost \
@@ -341,17 +341,17 @@ fn too_many(refusal: Refusal, needs: &Needs<'_>, answer: &Answer) -> Finding {
         ),
         Refusal::TooManyConnections => warn(
             "token",
-            "known, but all connections that X allows this app are open (429)",
+            "accepted, but all connections that X allows this app are open (429)",
             "another program uses this token, or X still counts a lost connection: try again in some minutes",
         ),
         Refusal::Provisioning => warn(
             "token",
-            "known, but X is still changing what the app may have (429)",
+            "accepted, but X is still changing what the app may have (429)",
             "try again in some minutes",
         ),
         _ => warn(
             "token",
-            "known, but the app has reached X's limit of requests in 15 minutes (429)",
+            "accepted, but the app has reached X's limit of requests in 15 minutes (429)",
             format!("try again {}", again(answer)),
         ),
     }

@@ -180,7 +180,7 @@ fn check(global: &Global) -> Result<Exit, Failure> {
     }
     if settings.this.is_none() {
         notes.push(
-            "warn  none of the servers has this machine's name as its host; say --server ID"
+            "warn  no [[servers]] entry has this machine's name as its host; name one with --server ID"
                 .to_owned(),
         );
     }

@@ -42,17 +42,17 @@ use crate::{
     },
 };
 
-/// Sends the sealed segments that are not yet acknowledged, once.
+/// Runs one delivery: sends every sealed segment that is not yet acknowledged.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   twinstream deliver                  send everything that is not yet acknowledged
-  twinstream deliver --dry-run        only say what would be sent and deleted
+  twinstream deliver --dry-run        say what would be sent and deleted, and do nothing
 
 A file is deleted on this server only [deliver] keep_delivered after the primary's copy of it was
 read back and checked.")]
 pub(crate) struct DeliverArgs {
-    /// Only say what would be sent and deleted
+    /// Say what would be sent and deleted, and do nothing
     #[arg(long)]
     dry_run: bool,
     /// Print the result as JSON

@@ -79,7 +79,7 @@ const MARGIN: Duration = Duration::from_mins(10);
 /// Secondaries deliver so often, in simulated minutes.
 const DELIVER_MINUTES: i64 = 10;
 
-/// Runs the whole system on this machine, simulated: needs no keys and no set-up, uses only loopback.
+/// Simulates the whole system on this machine: needs no keys and no set-up, uses only loopback.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

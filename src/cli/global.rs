@@ -46,10 +46,10 @@ pub(crate) struct Global {
     /// changed it
     #[arg(long, global = true)]
     pub(crate) adopt: bool,
-    /// Only warnings and errors
+    /// Log only warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// More detail: each connection, each file
+    /// Log more: each connection and each file
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
     /// The format of log lines on standard error

@@ -68,13 +68,13 @@ pub(crate) struct InitArgs {
     /// The file with the app's bearer token
     #[arg(value_parser = users_path(), long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Which of X's streams: about 1 % of all posts, 10 % (the decahose), all, or those that match --rule; your contract or plan says which [default: sample]
+    /// X's stream: about 1 % of all posts, 10 % (the decahose), all, or those that match --rule; your contract or plan says which you may have [default: sample]
     #[arg(long, value_name = "STREAM", value_parser = StreamWord)]
     stream: Option<String>,
     /// Which partitions of sample10 or the firehose each server collects: all, 1-10, 3,7 [default: all]
     #[arg(long, value_name = "PARTITIONS")]
     partitions: Option<String>,
-    /// The same of the secondary, if it collects others than the primary
+    /// The partitions that the secondary collects, if they differ from the primary's
     #[arg(long, value_name = "PARTITIONS", requires = "secondary")]
     secondary_partitions: Option<String>,
     /// A rule of the filtered stream, in X's query language (repeatable; needed with --stream filtered)
@@ -110,7 +110,7 @@ pub(crate) struct InitArgs {
     /// The file with the password for the mail server
     #[arg(value_parser = users_path(), long, value_name = "FILE", requires = "mail_user")]
     mail_password_file: Option<PathBuf>,
-    /// The sender's address; by default twinstream@ and this machine's name
+    /// The sender's address [default: twinstream@ and this machine's name]
     #[arg(long, value_name = "ADDRESS", requires = "mail_host")]
     mail_from: Option<String>,
     /// Who gets the mail (repeatable)
@@ -444,7 +444,10 @@ fn check(text: &str, path: &Path, host: &str) -> Result<(), Failure> {
             None => problem.to_string(),
         };
         let lines: Vec<String> = problems.iter().map(line).collect();
-        let what = format!("no configuration can be made of this: {}", lines.join("; "));
+        let what = format!(
+            "these answers make no valid configuration: {}",
+            lines.join("; ")
+        );
         Failure::new(Exit::Usage, what).hint("nothing was written")
     };
     let written = file::read(text).map_err(wrong)?;

@@ -41,7 +41,7 @@ use crate::{
 Examples:
   twinstream merge                          every hour that is due
   twinstream merge --hour 2026-11-23_14     this hour, now
-  twinstream merge --dry-run                only say what would be done
+  twinstream merge --dry-run                say what would be done, and do nothing
   twinstream merge --share 2/3              the second of three tasks that split the hours
 
 An hour is due once it has settled ([merge] settle), and again when late data has arrived, which
@@ -63,10 +63,10 @@ pub(crate) struct MergeArgs {
     /// Every hour that is due (the default without --hour)
     #[arg(long, conflicts_with = "hours")]
     pending: bool,
-    /// Only the hours of the I-th of N tasks
+    /// Only the hours of task I of N
     #[arg(long, value_name = "I/N", conflicts_with = "hours")]
     share: Option<Share>,
-    /// Only say what would be merged (with the vault in an object store, only from what is already fetched)
+    /// Say what would be merged, and do nothing (with the vault in an object store, only from what is already fetched)
     #[arg(long)]
     dry_run: bool,
     /// Print the result as JSON
@@ -82,13 +82,13 @@ pub(crate) struct Primary {
 }
 
 impl Primary {
-    /// Refuses on a secondary; `doing` is what is the primary's. `asks` says whether anything is left
+    /// Refuses on a secondary; `doing` is what only the primary does. `asks` says whether anything is left
     /// behind.
     pub(crate) fn of(setup: Setup, doing: &str, asks: Asks) -> Result<Self, Failure> {
         let this = setup.this_server()?;
         if this.role == Role::Secondary {
             let what = format!(
-                "server {} is a secondary: {doing} is the primary's",
+                "server {} is a secondary: {doing} is done on the primary",
                 this.id
             );
             return Err(Failure::new(Exit::Configuration, what)

@@ -24,7 +24,7 @@ use crate::{
 /// A key's file has 65 bytes.
 const KEY_BYTES_MAX: u64 = 4 << 10;
 
-/// Copies days for sharing inside a team, with keyed hashes in place of ids
+/// Copies days for your team, with keyed hashes in place of ids
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -52,7 +52,7 @@ pub(crate) struct PseudonymiseArgs {
     /// The day, in the vault's time zone (repeatable)
     #[arg(long = "day", value_name = "DAY", required = true)]
     days: Vec<Day>,
-    /// Only say what would be copied
+    /// Say what would be copied, and do nothing
     #[arg(long)]
     dry_run: bool,
 }

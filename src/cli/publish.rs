@@ -29,16 +29,16 @@ use crate::{
     },
 };
 
-/// Uploads what is committed and not public to OSF, once.
+/// Runs one upload to OSF: of everything that is committed and not yet public.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   twinstream publish                  everything that is committed and not public
-  twinstream publish --dry-run        only say what would be uploaded
+  twinstream publish --dry-run        say what would be uploaded, and do nothing
   twinstream publish --audit          compare the published files with the vault
                                       (exit code 5 if they differ)
-  twinstream publish --doi --dry-run  only say whether the project can get a DOI
+  twinstream publish --doi --dry-run  say whether the project can get a DOI
   twinstream publish --doi            have OSF mint the project's DOI, once and for all
 
 These become public: below YYYY/mm/dd/ in the project, the lists of ids (X) or addresses (Bluesky),
@@ -61,7 +61,7 @@ pub(crate) struct PublishArgs {
     /// Have OSF mint the project's DOI, and upload nothing
     #[arg(long, conflicts_with_all = ["audit", "pending"])]
     doi: bool,
-    /// Only say what would be done; with --audit, leave the diary as it is
+    /// Say what would be done, and do nothing; with --audit, leave the diary as it is
     #[arg(long)]
     dry_run: bool,
     /// Print the result as JSON
@@ -280,7 +280,7 @@ fn tell_outcome(outcome: &PublishOutcome, json: bool) -> Result<Exit, Failure> {
     }
     if let Some(why) = &outcome.capped {
         return Err(Failure::new(Exit::Failed, format!("publishing has stopped: {why}")).hint(
-            "raise publish.osf.ids_per_30_days only as far as the platform allows (X: with its written approval); it goes on by itself when older ids leave the 30 days",
+            "raise publish.osf.ids_per_30_days only as far as the platform allows (X: with its written approval); publishing goes on by itself when older ids leave the 30 days",
         ));
     }
     let is_unreachable = |alarm: AlarmKind| alarm == AlarmKind::OsfUnreachable;
@@ -380,7 +380,7 @@ fn findings(audited: &Audited) -> String {
         count("should not be public", &compared.foreign),
     ));
     if compared.ledger_behind {
-        text.push("the public ledger is a former one; it goes up once a day\n".to_owned());
+        text.push("the public ledger is an earlier one; it is uploaded once a day\n".to_owned());
     }
     if 0 < audited.diary_lines {
         text.push(format!(

@@ -86,10 +86,10 @@ pub(crate) struct RedactArgs {
         hide_default_value = true
     )]
     reason: String,
-    /// Make only the hours of the I-th of N tasks anew
+    /// Make only the hours of task I of N anew
     #[arg(long, value_name = "I/N", conflicts_with = "deleted")]
     share: Option<Share>,
-    /// Only say what would be taken out
+    /// Say what would be taken out, and do nothing
     #[arg(long)]
     dry_run: bool,
     /// Print the result as JSON
@@ -338,19 +338,19 @@ fn redact(
     let failed: Vec<String> = failed.map(|f| format!("{}: {}", f.hour, f.why)).collect();
     if !failed.is_empty() {
         let what = format!(
-            "these hours still have posts that were to go: {}",
+            "these hours still have posts that should be gone: {}",
             failed.join("; ")
         );
         return Err(Failure::new(Exit::Failed, what)
-            .hint("the posts are on the list: the next merge that can takes them out"));
+            .hint("the posts are on the list: the next merge that succeeds takes them out"));
     }
     if 0 < outcome.unredacted {
         let segments = plural(outcome.unredacted, "segment", "segments");
         let what = format!(
-            "{segments} in the object store still have posts that were to go: it does not answer"
+            "the object store does not answer: posts that should be gone are still in {segments} there"
         );
         return Err(Failure::new(Exit::Unreachable, what)
-            .hint("the posts are on the list: the next merge that can takes them out"));
+            .hint("the posts are on the list: the next merge that succeeds takes them out"));
     }
     match outcome.stopped {
         None => Ok(()),
@@ -381,7 +381,7 @@ fn passes(
         }
     }
     let what = "other machines commit these hours faster than this one can make them again";
-    let hint = "the posts are on the list: the next merge that can takes them out";
+    let hint = "the posts are on the list: the next merge that succeeds takes them out";
     (all, Err(Failure::new(Exit::Failed, what).hint(hint)))
 }
 

@@ -115,7 +115,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
     let settings = &setup.settings;
     if this.role == Role::Secondary {
         let what = format!(
-            "server {} is a secondary: the vault is the primary's",
+            "server {} is a secondary: the vault is on the primary",
             this.id
         );
         return Err(Failure::new(Exit::Configuration, what).hint("run report on the primary"));

@@ -71,7 +71,7 @@ enum RulesCommand {
     /// Makes the rules in force those of the configuration
     #[command(after_help = "Examples:\n  twinstream rules push --dry-run\n  twinstream rules push")]
     Push {
-        /// Only say what would be changed, and have X check the new rules
+        /// Say what would be changed, have X check the new rules, and change nothing
         #[arg(long)]
         dry_run: bool,
         /// Print what was changed as JSON

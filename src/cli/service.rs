@@ -49,7 +49,7 @@ enum ServiceCommand {
     Install {
         #[command(flatten)]
         whose: Whose,
-        /// Only say what would be written, and where
+        /// Say what would be written and where, and write nothing
         #[arg(long)]
         dry_run: bool,
     },

@@ -183,7 +183,7 @@ fn wrong(path: &Path, problems: &[Problem]) -> Failure {
 pub(crate) fn proxies() -> Result<Proxies, Failure> {
     Proxies::new(|name| std::env::var(name).ok()).map_err(|why| {
         Failure::new(Exit::Configuration, why.to_string())
-            .hint("set it to http://[USER:PASSWORD@]HOST:PORT, or unset it; NO_PROXY names what goes without")
+            .hint("set it to http://[USER:PASSWORD@]HOST:PORT, or unset it; NO_PROXY lists hosts that need no proxy")
     })
 }
 
@@ -254,9 +254,14 @@ impl Setup {
             let host = host();
             Failure::new(
                 Exit::Configuration,
-                format!("which server this is cannot be told: none has the host {host:?}"),
+                format!(
+                    "cannot tell which server this is: no [[servers]] entry has the host {host:?}"
+                ),
             )
-            .hint(format!("say --server ID; there is {}", known.join(", ")))
+            .hint(format!(
+                "name it with --server ID; there is {}",
+                known.join(", ")
+            ))
         })
     }
 }

@@ -41,7 +41,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// What clears a terminal and goes to its top.
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
-/// Prints what the status page shows, from the files on the disk.
+/// Prints what the status page shows; reads only files, so it also works while no service runs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -60,7 +60,7 @@ pub(crate) struct VerifyArgs {
     /// The root certificate (PEM) that must vouch for the stamps [default: those beside the stamps]
     #[arg(value_parser = users_path(), long, value_name = "FILE")]
     tsa_ca: Option<PathBuf>,
-    /// Only the days of the I-th of N tasks; the first also checks what does not belong to a day
+    /// Only the days of task I of N; task 1 also checks what does not belong to a day
     #[arg(long, value_name = "I/N")]
     share: Option<Share>,
     /// Print the result as JSON

@@ -31,7 +31,7 @@ const OFF_BY_SECONDS: i64 = 60;
 Examples:
   twinstream witness                  get a stamp if the last one is older than [witness] every
   twinstream witness --now            get a stamp whatever the age of the last one
-  twinstream witness --dry-run        only say what would be stamped
+  twinstream witness --dry-run        say what would be stamped, and do nothing
 
 The authority ([witness] tsa, RFC 3161) gets the SHA-256 of the ledger's last line and nothing
 else. Its answer is kept in the vault's folder witness/ if it stamps that hash, answers this very
@@ -40,10 +40,10 @@ Since each line has the hash of the one before, the stamp covers the whole ledge
 and every manifest that the ledger names. `publish` uploads it, `verify` checks it, and so does
   openssl ts -verify -digest SHA256 -in witness/ledger_…tsr -CAfile CA.pem")]
 pub(crate) struct WitnessArgs {
-    /// Also if the last stamp is younger than `witness.every`
+    /// Get a stamp even if the last one is younger than `witness.every`
     #[arg(long)]
     now: bool,
-    /// Only say what would be stamped
+    /// Say what would be stamped, and do nothing
     #[arg(long)]
     dry_run: bool,
     /// Print the stamp as JSON
@@ -56,7 +56,7 @@ pub(crate) fn run(global: &Global, args: &WitnessArgs) -> Result<Exit, Failure> 
     setup.publishes("having the ledger stamped")?;
     let settings = &setup.settings;
     let Some(witness) = &settings.witness else {
-        let what = "nobody witnesses: the configuration has no [witness] tsa";
+        let what = "the ledger is not witnessed: the configuration has no [witness] tsa";
         let hint =
             "add [witness] with tsa and tsa_ca_file; `twinstream config default` has every key";
         return Err(Failure::new(Exit::Configuration, what).hint(hint));

@@ -151,7 +151,7 @@ pub enum CollectError {
     #[error(transparent)]
     Locked(#[from] LockError),
     /// It had to end while the disk was full or too slow.
-    #[error("not everything that was received could be written and sealed before the end")]
+    #[error("some of what was received could not be written and sealed before the end")]
     Unwritten,
 }
 

@@ -104,7 +104,7 @@ pub enum MergeError {
     #[error("the list of deletions cannot be used: {0}")]
     Deleted(#[from] DeletedError),
     /// Posts that are to stay out could not be taken out.
-    #[error("posts that are to stay out could not be taken out: {0}")]
+    #[error("posts that must stay out could not be taken out: {0}")]
     Redact(#[from] RedactError),
     /// A folder.
     #[error(transparent)]

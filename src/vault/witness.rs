@@ -141,13 +141,13 @@ pub enum NotStamped {
     #[error("the ledger here has no line {0}")]
     NoLine(u64),
     /// No trusted certificate is known.
-    #[error("there is no certificate of an authority by which it could be checked")]
+    #[error("no authority's certificate is there to check it with")]
     NoAuthority,
     /// It is none.
     #[error(transparent)]
     NoToken(#[from] NoToken),
     /// It tells another time than its name.
-    #[error("its name does not have its time, which is {0}")]
+    #[error("its name has another time; it was stamped at {0}")]
     OtherName(UtcMs),
 }
 
@@ -161,7 +161,7 @@ pub enum NotAuthority {
     #[error(transparent)]
     NotTrusted(#[from] NotTrusted),
     /// It has other bytes than were kept under this name.
-    #[error("its name does not fit what it holds")]
+    #[error("its name does not match its content")]
     OtherName,
 }
 

@@ -732,7 +732,7 @@ fn plant(vault: &Path, what: Public) -> &'static str {
         }
         Public::Authority(_) => {
             fs::write(&path, [text, PRIVATE.into()].concat()).unwrap();
-            "its name does not fit what it holds"
+            "its name does not match its content"
         }
     }
 }
