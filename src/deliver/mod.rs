@@ -7,7 +7,7 @@
 //! <target>/2/…/the same names          <target>/2/acks.jsonl   one line for each file that is safe there
 //! ```
 //!
-//! In an object store the same names are created, once (page 38), with segments compressed, and mergers fetch them.
+//! In an object store the same names are created, once (decision 38), with segments compressed, and mergers fetch them.
 //!
 //! Over ssh the primary does the second half: it receives, and acknowledges.
 //!

@@ -7,7 +7,7 @@
 //! who asks ──────────────────┘
 //! ```
 //!
-//! The trait `Store` has the operations of every kind of place (page 38). A new kind is a file here that implements it, a
+//! The trait `Store` has the operations of every kind of place (decision 38). A new kind is a file here that implements it, a
 //! form of address (`config/address.rs`, `Target`), and the code that opens it from the configuration, which for an object
 //! store is `cli/store.rs`. `deliver` has a file for each kind of target.
 //!
