@@ -583,12 +583,31 @@ impl Resolving<'_> {
 }
 
 #[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+
+    /// The settings of a file in `/etc/t`, or everything that is wrong in it, in words.
+    pub(in crate::config) fn settings(text: &str) -> Result<Settings, Vec<String>> {
+        let written = file::read(text).unwrap();
+        resolve(&written, Path::new("/etc/t"), &ThisMachine::default())
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::address::Target;
 
     const ONE: &str = "[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n";
     const TWO: &str = "[[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\ndeliver_to = \"../primary\"\n";
+
+    fn machine(host: &str) -> ThisMachine<'_> {
+        ThisMachine {
+            host,
+            ..ThisMachine::default()
+        }
+    }
 
     fn settings(text: &str, me: &ThisMachine<'_>) -> Result<Settings, Vec<Problem>> {
         resolve(&file::read(text).unwrap(), Path::new("/etc/t"), me)
@@ -610,15 +629,7 @@ mod tests {
 
     #[test]
     fn one_server_and_the_defaults_are_enough() {
-        let s = settings(
-            ONE,
-            &ThisMachine {
-                asked: None,
-                host: "A",
-                home: None,
-            },
-        )
-        .unwrap();
+        let s = settings(ONE, &machine("A")).unwrap();
         assert_eq!(s.spool_dir.name(), Path::new("/var/lib/twinstream/spool"));
         assert_eq!(s.this.unwrap().as_str(), "1");
         assert_eq!(s.x.base_url, "https://api.x.com");
@@ -631,9 +642,8 @@ mod tests {
     fn relative_paths_start_at_the_file_and_a_server_finds_itself() {
         let text = format!("data_dir = \"data\"\n{ONE}{TWO}");
         let me = ThisMachine {
-            asked: None,
-            host: "b.example.org",
             home: Some(Path::new("/home/me")),
+            ..machine("b.example.org")
         };
         let s = settings(&text, &me).unwrap();
         assert_eq!(s.vault_dir.name(), Path::new("/etc/t/data/vault"));
@@ -654,35 +664,15 @@ mod tests {
             settings(&other, &me).unwrap_err()[0].to_string(),
             "`data_dir`: only `~/` and `$HOME/` are understood at the beginning of a path"
         );
-        assert!(
-            settings(
-                &text,
-                &ThisMachine {
-                    asked: None,
-                    host: "c",
-                    home: None,
-                }
-            )
-            .unwrap()
-            .this
-            .is_none()
-        );
+        assert!(settings(&text, &machine("c")).unwrap().this.is_none());
         // two may be called so, and nobody knows which of them this is
         let of_one_name = text.replace("b.example.org", "a.example.net");
-        let found = |host| {
-            let me = ThisMachine {
-                asked: None,
-                host,
-                home: None,
-            };
-            settings(&of_one_name, &me).unwrap().this
-        };
+        let found = |host| settings(&of_one_name, &machine(host)).unwrap().this;
         assert_eq!(found("a"), None);
         assert_eq!(found("a.example.net").unwrap().as_str(), "2");
         let asked = ThisMachine {
             asked: Some("3"),
-            host: "b.example.org",
-            home: Some(Path::new("/home/me")),
+            ..me
         };
         assert_eq!(
             settings(&text, &asked).unwrap_err()[0].to_string(),
@@ -781,7 +771,7 @@ mod tests {
             (
                 "filtered",
                 r#""cats", "dogs""#,
-                "each rule is a table with a value and, if you like, a tag; a text alone is none",
+                "each rule is a table with a value and, if you like, a tag; a text alone is not a rule",
             ),
             (
                 "filtered",

@@ -172,20 +172,13 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{
-        file,
-        resolve::{ThisMachine, resolve},
-    };
+    use crate::config::resolve::testing::settings;
 
     fn wrongs(section: &str) -> Vec<String> {
         let text = format!(
             "[bluesky]\n{section}\n[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n"
         );
-        let written = file::read(&text).unwrap();
-        match resolve(&written, Path::new("/etc/t"), &ThisMachine::default()) {
-            Ok(_) => Vec::new(),
-            Err(problems) => problems.iter().map(ToString::to_string).collect(),
-        }
+        settings(&text).err().unwrap_or_default()
     }
 
     #[test]
@@ -284,9 +277,8 @@ mod tests {
             let text = format!(
                 "[bluesky]\ncompress = {compress}\ndictionary_file = \"d.zst\"\n[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a\"\n"
             );
-            let written = file::read(&text).unwrap();
-            let settings = resolve(&written, Path::new("/etc/t"), &ThisMachine::default()).unwrap();
-            assert_eq!(settings.bluesky.dictionary_file.as_deref(), file);
+            let bluesky = settings(&text).unwrap().bluesky;
+            assert_eq!(bluesky.dictionary_file.as_deref(), file);
         }
     }
 }

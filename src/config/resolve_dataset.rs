@@ -133,7 +133,7 @@ impl Resolving<'_> {
                 creators
             }
             Some((Value::List(names), line)) if !names.is_empty() => {
-                let why = "each creator is a table with a name; a text alone is none";
+                let why = "each creator is a table with a name; a text alone is not a creator";
                 self.wrong(line, KEY, why, HINT);
                 Vec::new()
             }
@@ -269,7 +269,7 @@ mod tests {
         );
         for (list, says) in [
             ("", "at least one creator"),
-            ("\"b\"", "a text alone is none"),
+            ("\"b\"", "a text alone is not a creator"),
             (
                 "{ orcid = \"0000-0002-1825-0097\" }",
                 "a creator has no name",

@@ -158,11 +158,8 @@ impl Resolving<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use crate::config::{
-        file,
-        resolve::{ThisMachine, resolve},
+        resolve::testing,
         settings::{MailTls, Settings},
     };
 
@@ -170,9 +167,7 @@ mod tests {
     const MAIL: &str = "[mail]\nhost = \"mail.example.org\"\nfrom = \"t@example.org\"\nto = [\"me@example.org\"]\n";
 
     fn settings(text: &str) -> Result<Settings, Vec<String>> {
-        let written = file::read(&format!("{text}{ONE}")).unwrap();
-        resolve(&written, Path::new("/etc/t"), &ThisMachine::default())
-            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+        testing::settings(&format!("{text}{ONE}"))
     }
 
     #[test]

@@ -64,26 +64,13 @@ impl Resolving<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use crate::config::{
-        file,
-        resolve::{ThisMachine, resolve},
-        settings::Publish,
-    };
+    use crate::config::{resolve::testing::settings, settings::Publish};
 
     fn publish(section: &str) -> Result<Option<Publish>, Vec<String>> {
         let text = format!(
             "{section}\n[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n"
         );
-        match resolve(
-            &file::read(&text).unwrap(),
-            Path::new("/etc/t"),
-            &ThisMachine::default(),
-        ) {
-            Ok(settings) => Ok(settings.publish),
-            Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
-        }
+        settings(&text).map(|settings| settings.publish)
     }
 
     #[test]

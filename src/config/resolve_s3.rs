@@ -145,23 +145,12 @@ impl Resolving<'_> {
 mod tests {
     use std::path::Path;
 
-    use crate::config::{
-        address::Target,
-        file,
-        resolve::{ThisMachine, resolve},
-        settings::Settings,
-    };
+    use crate::config::{address::Target, resolve::testing::settings};
 
     const SERVERS: &str = "[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a\"\n\
                            [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b\"\ndeliver_to = \"s3://archive/spool\"\n";
     const SPOOL: &str = "data_dir = \"d\"\nspool_dir = \"s3://archive/spool\"\n";
     const S3: &str = "[s3]\nendpoint = \"https://s3.example.org/\"\n";
-
-    fn settings(text: &str) -> Result<Settings, Vec<String>> {
-        let written = file::read(text).unwrap();
-        resolve(&written, Path::new("/etc/t"), &ThisMachine::default())
-            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
-    }
 
     #[test]
     fn a_spool_in_a_store_is_whole_or_refused() {

@@ -54,21 +54,13 @@ impl Resolving<'_> {
 mod tests {
     use std::path::Path;
 
-    use crate::config::{
-        file,
-        resolve::{ThisMachine, resolve},
-        settings::Witness,
-    };
+    use crate::config::{resolve::testing::settings, settings::Witness};
 
     fn witness(section: &str) -> Result<Option<Witness>, Vec<String>> {
         let text = format!(
             "{section}\n[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n"
         );
-        let written = file::read(&text).unwrap();
-        match resolve(&written, Path::new("/etc/t"), &ThisMachine::default()) {
-            Ok(settings) => Ok(settings.witness),
-            Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
-        }
+        settings(&text).map(|settings| settings.witness)
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Resolving<'_> {
                 return Vec::new();
             }
             Some((Value::List(texts), _)) if !texts.is_empty() => {
-                let why = "each rule is a table with a value and, if you like, a tag; a text alone is none";
+                let why = "each rule is a table with a value and, if you like, a tag; a text alone is not a rule";
                 let hint = format!("write rules = [{{ value = {:?} }}]", texts.concat());
                 let hint = if texts.len() == 1 { &*hint } else { HINT };
                 self.wrong(line, KEY, why, hint);

@@ -504,8 +504,12 @@ mod tests {
         }
 
         fn line(&mut self, at: UtcMs) {
+            self.received(b"{\"data\":{}}", at);
+        }
+
+        fn received(&mut self, line: &[u8], at: UtcMs) {
             let mut stored = Vec::new();
-            line::store(b"{\"data\":{}}", at, &mut stored);
+            line::store(line, at, &mut stored);
             let lines = Lines {
                 first: at,
                 last: at,
@@ -730,16 +734,8 @@ mod tests {
         let mut known = KnownServer::default();
         for (ms, len) in [(0, 10), (1_000, 5_000), (2_000, 700_000), (3_000, 4_096)] {
             let at = BEGIN.plus_ms(ms);
-            let mut stored = Vec::new();
             let received = format!(" {{\"text\":\"{}\"}}", "x".repeat(len));
-            line::store(received.as_bytes(), at, &mut stored);
-            let lines = Lines {
-                first: at,
-                last: at,
-                stored: &stored,
-                oversize: 0,
-            };
-            written.writer.lines(lines).unwrap();
+            written.received(received.as_bytes(), at);
             for known in [&mut known, &mut KnownServer::default()] {
                 let seen = written.seen(known, at.plus_ms(10));
                 assert_eq!(seen.last_line, Some(at), "{len}");

@@ -252,21 +252,11 @@ impl FaultKind {
 
     /// Whether it only makes sense for a while.
     const fn lasts(&self) -> bool {
-        matches!(
-            self,
-            Self::Brief
-                | Self::Stall
-                | Self::Slow { .. }
-                | Self::Quiet
-                | Self::Lockout { .. }
-                | Self::Portal(_)
-                | Self::Status(_)
-                | Self::Rules(_)
-                | Self::Refuse
-                | Self::Upstream
-                | Self::Loss { .. }
-                | Self::Clamp { .. }
-        )
+        !self.hits_streams()
+            || matches!(
+                self,
+                Self::Brief | Self::Stall | Self::Slow { .. } | Self::Quiet | Self::Lockout { .. }
+            )
     }
 
     /// Whether it happens to streams that are open, and not to requests, ports or the world.
