@@ -5,7 +5,7 @@
 //! none when it is skipped in spring, and other numbers where a zone shifts by half an hour.
 //! The zone rules are the ones built into this binary, never the machine's.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use jiff::{Timestamp, civil, tz::TimeZone, tz::TimeZoneDatabase};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,11 @@ impl UtcMs {
     pub const fn plus_ms(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
     }
+}
+
+/// A duration in milliseconds.
+pub fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl fmt::Display for UtcMs {

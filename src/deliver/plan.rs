@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    period::UtcMs,
+    period::{UtcMs, ms},
     segment::{acks::Ack, name::SegmentName},
 };
 
@@ -45,8 +45,7 @@ pub fn plan(
     keep_delivered: Duration,
     now: UtcMs,
 ) -> Plan {
-    let keep_ms = i64::try_from(keep_delivered.as_millis()).unwrap_or(i64::MAX);
-    let settled_before = now.plus_ms(keep_ms.saturating_neg());
+    let settled_before = now.plus_ms(-ms(keep_delivered));
     let mut plan = Plan::default();
     for name in sealed {
         let of_file = |ending| acks.get(&format!("{name}.{ending}"));

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::settings::{Merge, Role, Server},
-    period::{Hour, UtcMs},
+    period::{Hour, UtcMs, ms},
     place::{
         open::{Spool, Vault},
         segments::{Bring, Elsewhere},
@@ -169,7 +169,7 @@ impl MergeJob<'_> {
         When {
             zone: &self.settings.timezone,
             span,
-            settle_ms: i64::try_from(self.settings.settle.as_millis()).unwrap_or(i64::MAX),
+            settle_ms: ms(self.settings.settle),
             now,
             primary: self.primary(),
             servers: self.servers,

@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::plan::{self, Candidate, SpoolSegment};
 use crate::{
-    period::{Hour, UtcMs, Zone},
+    period::{Hour, UtcMs, Zone, ms},
     vault::manifest::{EventsInput, Inputs, SegmentInput},
 };
 
@@ -164,11 +164,6 @@ impl<'a> Needs<'a> {
         }
         allowed
     }
-}
-
-/// A duration in milliseconds.
-pub(super) fn ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -28,11 +28,11 @@ use super::{
     index::Indexes,
     note,
     plan::SpoolSegment,
-    retention::{self, Allowed, Needs},
+    retention::{Allowed, Needs},
 };
 use crate::{
     alarm::AlarmKind,
-    period::{Hour, UtcMs},
+    period::{Hour, UtcMs, ms},
     place::{
         segments::{self, Elsewhere},
         store::StoreError,
@@ -276,7 +276,7 @@ impl Sweep<'_> {
     /// be whole has to be examined.
     pub fn is_time(&self, known: &WholeHours) -> impl Fn(Hour) -> bool {
         let now = self.now;
-        let keep = self.keep_raw.map(retention::ms);
+        let keep = self.keep_raw.map(ms);
         move |hour| {
             let ends = |whole: &Whole| keep.is_some_and(|keep| whole.since.plus_ms(keep) <= now);
             known.get(&hour).is_none_or(ends)

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    period::UtcMs,
+    period::{UtcMs, ms},
     segment::{
         seal::{Digest, Digester},
         sha256::Sha256,
@@ -103,8 +103,7 @@ pub struct Window {
 
 impl Window {
     fn end(&self) -> UtcMs {
-        let lasts = i64::try_from(self.lasts.as_millis()).unwrap_or(i64::MAX);
-        UtcMs(self.since.0.saturating_add(lasts))
+        self.since.plus_ms(ms(self.lasts))
     }
 
     /// Whether it has ended then.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::answer::After;
-use crate::period::UtcMs;
+use crate::period::{UtcMs, ms};
 
 /// The first wait after a failure.
 const FIRST: Duration = Duration::from_secs(2);
@@ -72,8 +72,7 @@ impl Retries {
         });
         let left = self.waits_max.saturating_sub(self.waited);
         if let Some(asked) = asked.filter(|asked| left < *asked) {
-            let ms = i64::try_from(asked.as_millis()).unwrap_or(i64::MAX);
-            return Next::Stop(now.plus_ms(ms));
+            return Next::Stop(now.plus_ms(ms(asked)));
         }
         if FAILURES_MAX <= self.failures {
             return Next::GiveUp;

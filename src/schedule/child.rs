@@ -16,7 +16,11 @@ use std::{
 use serde_json::Value;
 
 use super::{record::Raised, stage::Stage};
-use crate::{alarm::AlarmKind, period::UtcMs, world::process};
+use crate::{
+    alarm::AlarmKind,
+    period::{UtcMs, ms},
+    world::process,
+};
 
 /// A line of a log is read whole, since its meaning depends on all of it. A longer one is not ours, and is logged in
 /// pieces.
@@ -107,7 +111,7 @@ impl Child {
         let mut process = command.spawn()?;
         let stderr = process.stderr.take();
         let output = Arc::new(Mutex::new(Output::default()));
-        let limit_ms = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+        let limit_ms = ms(limit);
         let child = Self {
             stage,
             output: Arc::clone(&output),

@@ -11,7 +11,7 @@ use super::{
     reported::{REPORT_DAYS_MAX, Reported},
     stage::Stage,
 };
-use crate::period::{Day, UtcMs, Zone};
+use crate::period::{Day, UtcMs, Zone, ms};
 
 /// How often what came over ssh is acknowledged and late data is looked for, between the hours' settle
 /// times: others take a server for silent that has acknowledged nothing for 15 minutes.
@@ -146,10 +146,6 @@ pub fn due(
         }));
     }
     found
-}
-
-fn ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn interval_is_over(run: &StageRun, every: Duration, now: UtcMs) -> bool {

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::name::{SegmentName, ServerId};
 use crate::{
-    period::UtcMs,
+    period::{UtcMs, ms},
     segment::sha256::Sha256,
     world::disk::{self, Disk},
 };
@@ -163,8 +163,7 @@ pub fn forget(
     now: UtcMs,
     here: impl Fn(&SegmentName) -> bool,
 ) -> io::Result<u64> {
-    let keep_ms = i64::try_from(keep_delivered.as_millis()).unwrap_or(i64::MAX);
-    let before = now.plus_ms(keep_ms.saturating_add(KEPT_MS).saturating_neg());
+    let before = now.plus_ms(-ms(keep_delivered).saturating_add(KEPT_MS));
     let is_spent = |ack: &Ack| ack.at < before && !ack.segment().is_some_and(|name| here(&name));
     let (mut all, mut spent) = (0_u64, 0_u64);
     each(disk, (path, 0), |_begin, ack| {

@@ -32,7 +32,7 @@ use super::{
     manifest::Manifest,
 };
 use crate::{
-    period::{Hour, UtcMs},
+    period::{Hour, UtcMs, ms},
     place::store::{Key, Listed, digest_of},
     world::crash::{self, Point},
 };
@@ -125,8 +125,7 @@ fn latest_then(versions: &Versions, keep: Duration, now: UtcMs) -> Option<u64> {
 }
 
 fn after(at: UtcMs, wait: Duration) -> UtcMs {
-    let ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-    UtcMs(at.0.saturating_add(ms))
+    at.plus_ms(ms(wait))
 }
 
 /// Whether anything was taken out of an hour after a revision of it: then that revision has it still.

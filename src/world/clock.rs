@@ -15,7 +15,7 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::period::UtcMs;
+use crate::period::{UtcMs, ms};
 
 /// The machine's clock was set if it is off by more than this from what the boot clock makes of it.
 const STEP_MS: i64 = 1_000;
@@ -147,8 +147,8 @@ fn boot_ms() -> i64 {
 )]
 fn wall() -> UtcMs {
     UtcMs(match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        Err(before_1970) => -i64::try_from(before_1970.duration().as_millis()).unwrap_or(i64::MAX),
+        Ok(since) => ms(since),
+        Err(before_1970) => -ms(before_1970.duration()),
     })
 }
 
