@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Doi(String);
 
-/// A text that is none.
+/// A text that is not a DOI.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("it is not a DOI: a DOI begins with 10., has a / and no spaces")]
 pub struct NotADoi;

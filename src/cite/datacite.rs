@@ -107,7 +107,7 @@ pub struct ReadBack {
     pub missing: String,
 }
 
-/// Reads a file of this form back; `None` if it is none.
+/// Reads a file of this form back; `None` if it is another file.
 pub fn read_back(text: &str) -> Option<ReadBack> {
     let all: Value = serde_json::from_str(text).ok()?;
     let text = |of: &Value, at: &str| of.pointer(at).and_then(Value::as_str).map(str::to_owned);

@@ -287,8 +287,8 @@ fn tell_hook(setup: &Setup, copy: &Path, outcome: &MergeOutcome) {
     }
 }
 
-/// The spool into which is fetched what is merged. That of this server's collector is none: what it has not delivered is
-/// nowhere else yet, and no other machine could merge the hour after it.
+/// The spool that segments are fetched into to be merged. The spool of this server's collector does not serve for that:
+/// what it has not delivered is nowhere else yet, and no other machine could merge the hour after it.
 fn own_spool(setup: &Setup, folder: &Path, asks: Asks) -> Result<Spool, Failure> {
     let opener = Opener {
         data_dir: folder,

@@ -315,7 +315,7 @@ fn keep(disk: &dyn Disk, folder: &Path, path: &Path, index: &Index) -> io::Resul
     disk.rename(&aside, path)
 }
 
-/// The index that is kept; one that cannot be read is none, since it can be made again.
+/// The index that is kept; one that cannot be read counts as missing, since it can be made again.
 fn read_kept(disk: &dyn Disk, path: &Path) -> io::Result<Option<Index>> {
     if disk.len(path)?.is_none() {
         return Ok(None);

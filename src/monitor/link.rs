@@ -20,7 +20,7 @@ pub enum LinkState {
     Unknown,
     /// A stream is up.
     Connected,
-    /// There is none, and one is tried for.
+    /// There is none, and the collector tries to make one.
     Disconnected,
     /// The collector ended.
     Stopped,

@@ -351,7 +351,7 @@ fn digits_end(text: &[u8], begin: usize) -> Option<usize> {
     (begin < at).then_some(at)
 }
 
-/// How many of these bytes are digits, up to the first one that is none.
+/// How many of these bytes are digits, up to the first other one.
 #[inline]
 fn digits(eight: [u8; 8]) -> usize {
     // a digit becomes its value: less than ten

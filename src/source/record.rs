@@ -1,4 +1,4 @@
-//! What a line is: a record with a key and a time, or the reason why it is none.
+//! What a line is: a record with a key and a time, or the reason why it is not a record.
 
 use std::borrow::Cow;
 

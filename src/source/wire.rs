@@ -75,7 +75,7 @@ pub trait AskRules {
     /// The request for a page of them: the first one, or the one that the page before named.
     fn ask(&self, page: Option<&str>) -> Ask;
 
-    /// What the answer says, or why it is none. Its body is encoded like that.
+    /// What the answer says, or why it cannot be used. Its body is encoded like that.
     fn read(&self, status: u16, encoding: Option<&str>, body: &[u8]) -> Result<RulesPage, String>;
 
     /// The hash of the rules that the configuration has.

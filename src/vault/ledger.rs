@@ -27,7 +27,7 @@ use crate::{
 /// Ten years of hours with a few revisions each have some 50 MiB.
 pub const LEDGER_BYTES_MAX: u64 = 1 << 30;
 
-/// A line has some 220 bytes; a longer one is none.
+/// A line has some 220 bytes; a longer one is not a ledger's.
 const LINE_BYTES_MAX: u64 = 4_096;
 
 /// One committed revision.
@@ -68,7 +68,7 @@ pub enum LedgerError {
     /// The file.
     #[error(transparent)]
     Io(#[from] ErrorAt),
-    /// A whole line that is none.
+    /// A whole line that is not a ledger's.
     #[error("{}:{line}: it is not a line of a ledger: {why}", path.display())]
     Line {
         /// Which.
@@ -85,7 +85,7 @@ pub fn path(vault: &Path) -> PathBuf {
     vault.join("ledger.jsonl")
 }
 
-/// All whole lines; a torn last one is none. The chain is not checked.
+/// All whole lines; a torn last one is left out. The chain is not checked.
 pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Vec<LedgerLine>, LedgerError> {
     let mut lines = Vec::new();
     each(disk, &path(vault), |line| {
@@ -118,7 +118,7 @@ pub fn whole(disk: &dyn Disk, vault: &Path) -> Result<Vec<u8>, ErrorAt> {
     Ok(text)
 }
 
-/// A line without its LF; an error says why it is none.
+/// A line without its LF; an error says what is wrong with it.
 fn parse(line: &[u8]) -> Result<LedgerLine, String> {
     serde_json::from_slice(line).map_err(|why| why.to_string())
 }
@@ -384,7 +384,7 @@ mod tests {
         assert_eq!(super::whole(&RealDisk, vault).unwrap(), whole);
         assert_eq!(open().unwrap().revision(hour), 1);
         assert_eq!(fs::read(path(vault)).unwrap(), whole);
-        // a whole line that is none is for a person to look at, however long it is
+        // a whole line that is not a ledger's is for a person to look at, however long it is
         for foreign in ["x", &"x".repeat(long)] {
             let text = [&whole, foreign.as_bytes(), b"\n"].concat();
             put(&text);

@@ -70,7 +70,7 @@ pub enum RedactionsError {
     /// The list in the object store.
     #[error(transparent)]
     InStore(#[from] Box<InStoreError>),
-    /// A line that is none.
+    /// A line that is not a redaction.
     #[error("{}:{line}: it is not a redaction: {why}", path.display())]
     Line {
         /// Which.

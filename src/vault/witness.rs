@@ -141,9 +141,9 @@ pub enum NotStamped {
     #[error("the ledger here has no line {0}")]
     NoLine(u64),
     /// No trusted certificate is known.
-    #[error("no authority's certificate is there to check it with")]
+    #[error("there is no authority's certificate to check it with")]
     NoAuthority,
-    /// It is none.
+    /// It is not an answer of an authority.
     #[error(transparent)]
     NoToken(#[from] NoToken),
     /// It tells another time than its name.

@@ -189,7 +189,7 @@ const NO_LEDGER: &str = "it is missing: nothing shows that the manifests are tho
      with all that follows from it, would not be found. The ledger is in the root of the archive: put it beside the day's \
      files or above them";
 
-/// Says where a ledger should be and is none; `hours` have the number of their root.
+/// Says where a ledger is missing; `hours` have the number of their root.
 pub fn check_there(
     roots: &[Root],
     hours: &[(HourPlace, Option<usize>)],

@@ -16,7 +16,7 @@ use crate::period::UtcMs;
 /// Where they are.
 pub(in crate::simulate) const PATH: &str = "/2/tweets/search/stream/rules";
 
-/// A body with more bytes is none.
+/// A longer body is refused.
 pub(in crate::simulate) const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// The longest rule, on pay-per-use.
@@ -228,7 +228,7 @@ impl Rules {
         if !errors.is_empty() {
             said["errors"] = Value::from(errors);
         }
-        // if nothing is added and some rule is none, the status is another; duplicates alone make no difference
+        // if nothing is added and some rule is invalid, the status is another; duplicates alone make no difference
         let mut is_none = said["errors"].as_array().into_iter().flatten();
         let is_none = is_none.any(|error| error["title"] == "UnprocessableEntity");
         let is_refused = count.0 == 0 && is_none;

@@ -36,7 +36,7 @@ pub(super) fn plain(text: &str) -> Option<u64> {
     numeric_id(text).filter(|_| text == "0" || !text.starts_with('0'))
 }
 
-/// An author: a number, or a text if it is none.
+/// An author: a number, or a text if it is not a number.
 pub(super) fn author(text: &str) -> Option<Key> {
     match plain(text) {
         _ if text.is_empty() => None,

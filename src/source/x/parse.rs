@@ -1,4 +1,4 @@
-//! Parses a line into a post, or the reason why it is none.
+//! Parses a line into a post, or the reason why it is not one.
 
 use std::borrow::Cow;
 

@@ -246,7 +246,7 @@ pub fn write(table: &Table) -> io::Result<Vec<u8>> {
     writer.into_inner().map_err(io::Error::other)
 }
 
-/// A table from a file; an error says why it is none.
+/// A table from a file; an error says what is wrong with it.
 pub fn read(bytes: Vec<u8>) -> Result<Table, String> {
     let bytes = Bytes::from(bytes);
     let table = contained(|| {

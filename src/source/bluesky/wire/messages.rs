@@ -228,7 +228,7 @@ mod tests {
             panic!("another dictionary was as good");
         };
         assert!(why.contains("need the dictionary"), "{why}");
-        // what is none is found out before anything is asked for
+        // a file that is not a dictionary is found out before anything is requested
         for none in [&event(1).into_bytes()[..], &dictionary[..40], b""] {
             assert!(Unpacker::new(none).is_err(), "{none:?}");
         }

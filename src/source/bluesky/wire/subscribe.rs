@@ -42,7 +42,7 @@ pub enum Unusable {
     NoDictionary {
         /// The file.
         file: PathBuf,
-        /// Why it is none.
+        /// Why it is not one.
         why: String,
     },
 }
