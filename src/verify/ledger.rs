@@ -229,13 +229,13 @@ mod tests {
     fn found(manifests: &[u8], lines: &[u8]) -> (Vec<String>, Vec<u64>) {
         let hour: Hour = "2026-11-23_14".parse().unwrap();
         let hash = |of: &u8| Sha256::of(&[*of]);
-        let line = |(of, revision): (&u8, u64)| Line {
+        let line = |(of, revision): (&u8, u64)| LedgerLine {
             hour,
             revision,
             manifest_sha256: hash(of),
             previous: hash(&0),
         };
-        let lines: Vec<Line> = lines.iter().zip(1..).map(line).collect();
+        let lines: Vec<LedgerLine> = lines.iter().zip(1..).map(line).collect();
         let place = HourPlace {
             folder: PathBuf::from("vault/2026-11-23"),
             hour,
