@@ -164,14 +164,14 @@ pub struct Indexes<'a> {
 impl Indexes<'_> {
     /// The index of a segment: the one that is kept, or a new one, which is then kept.
     pub fn get(&self, name: &SegmentName) -> Result<Index, IndexError> {
-        self.get_knowing(name, &KnownLines::none())
+        self.get_knowing(name, &mut KnownLines::none())
     }
 
     /// The same for one of several segments that have many lines in common.
     pub(super) fn get_knowing(
         &self,
         name: &SegmentName,
-        known: &KnownLines,
+        known: &mut KnownLines,
     ) -> Result<Index, IndexError> {
         let disk = self.disk;
         let paths = name.paths(self.spool);

@@ -104,7 +104,7 @@ pub(super) struct Read {
 pub(super) fn read_segment(
     disk: &dyn Disk,
     path: &Path,
-    (redactions, known): (&Redactions, &KnownLines),
+    (redactions, known): (&Redactions, &mut KnownLines),
     listener: Listener,
 ) -> io::Result<Read> {
     let mut source = raw::open(disk, path)?;
@@ -151,7 +151,7 @@ pub(super) fn read_segment(
 /// The runs of a segment whose lines come in order.
 struct Reading<'a> {
     redactions: &'a Redactions,
-    known: &'a KnownLines,
+    known: &'a mut KnownLines,
     named: Option<Vec<ToRedact>>,
     runs: Vec<LineRun>,
     posts: u64,
@@ -162,7 +162,7 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new((redactions, known): (&'a Redactions, &'a KnownLines), listener: Listener) -> Self {
+    fn new((redactions, known): (&'a Redactions, &'a mut KnownLines), listener: Listener) -> Self {
         Self {
             redactions,
             known,

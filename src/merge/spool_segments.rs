@@ -142,24 +142,21 @@ pub fn read(
     let acks;
     (acks, found.acks) = acknowledged(indexes, (&walk.servers, closed), &names);
     let count = names.len();
-    let names = by_copies(names, threads);
-    let known = match walk.servers.as_slice() {
-        // nobody else has its lines
-        [] | [_] => KnownLines::none(),
-        _ => KnownLines::some(),
+    let names = by_copies(names);
+    let of_index = |name: &SegmentName, index: &Index| {
+        let ack = acks.get(&format!("{name}.seal.json"));
+        summary(name, index, zone, ack.map(|ack| ack.at.min(now)))
     };
-    let work = |name| (name, indexes.get_knowing(name, &known));
-    let outcome = workers::in_order(&names, threads, work, |(name, result)| {
-        match result {
-            Ok(index) => {
-                let seal = format!("{name}.seal.json");
-                let arrived = acks.get(&seal).map(|ack| ack.at.min(now));
-                found.spooled.push(summary(name, &index, zone, arrived));
+    let work = |copies| read_copies(indexes, copies, &of_index);
+    let outcome = workers::in_order(&names, threads, work, |read| {
+        for (name, result) in read {
+            match result {
+                Ok(segment) => found.spooled.push(segment),
+                Err(IndexError::Redacted { name, posts }) => found.to_redact.push((name, posts)),
+                Err(why) => found.unusable.push(give_up(indexes, name, &why)),
             }
-            Err(IndexError::Redacted { name, posts }) => found.to_redact.push((name, posts)),
-            Err(why) => found.unusable.push(give_up(indexes, name, &why)),
+            tell(found.spooled.len() + found.unusable.len(), count);
         }
-        tell(found.spooled.len() + found.unusable.len(), count);
         Ok::<_, std::convert::Infallible>(())
     });
     match outcome {
@@ -171,18 +168,33 @@ pub fn read(
     }
 }
 
-/// The order in which segments, sorted by name, are read: what several servers received in one minute is read nearly
-/// together, so that most lines are known from another server, but not at the same time, or nobody would know them yet.
-fn by_copies(mut names: Vec<SegmentName>, threads: usize) -> Vec<SegmentName> {
-    let minute = |name: &SegmentName| (name.minute, name.partition);
-    let minutes: BTreeSet<_> = names.iter().map(minute).collect();
-    let turns: BTreeMap<_, usize> = minutes
-        .into_iter()
-        .enumerate()
-        .map(|(number, minute)| (minute, number / threads.max(1)))
-        .collect();
-    names.sort_by_cached_key(|name| turns.get(&minute(name)).copied());
-    names
+/// Segments by what has their lines in common, ascending: several servers receive nearly the same in one minute, and one
+/// thread reads all of that.
+fn by_copies(names: Vec<SegmentName>) -> Vec<Vec<SegmentName>> {
+    let mut copies: BTreeMap<_, Vec<SegmentName>> = BTreeMap::new();
+    for name in names {
+        let of = copies.entry((name.minute, name.partition)).or_default();
+        of.push(name);
+    }
+    copies.into_values().collect()
+}
+
+/// Reads segments that have many lines in common.
+fn read_copies<'a>(
+    indexes: &Indexes<'_>,
+    copies: &'a Vec<SegmentName>,
+    of_index: &impl Fn(&SegmentName, &Index) -> SpoolSegment,
+) -> Vec<(&'a SegmentName, Result<SpoolSegment, IndexError>)> {
+    let mut known = match copies.as_slice() {
+        // nobody else has its lines
+        [] | [_] => KnownLines::none(),
+        _ => KnownLines::some(),
+    };
+    let mut read = |name| {
+        let index = indexes.get_knowing(name, &mut known)?;
+        Ok(of_index(name, &index))
+    };
+    copies.iter().map(|name| (name, read(name))).collect()
 }
 
 /// The acknowledgements of these segments, which are ascending, and how many bytes lie before those of each server.
@@ -327,18 +339,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn copies_are_read_soon_after_one_another_and_not_at_once() {
-        let name = |server: u8, minute: u8| {
-            let name = format!("{server}_sample_20261123T18{minute:02}Z_1a2b3c4d_000");
-            name.parse::<SegmentName>().unwrap()
+    fn what_is_received_in_one_minute_is_read_together() {
+        let names = |of: &[(&str, u8)]| -> Vec<SegmentName> {
+            let name = |(leg, minute): &(&str, u8)| {
+                let name = format!("{leg}_sample_20261123T18{minute:02}Z_1a2b3c4d_000");
+                name.parse().unwrap()
+            };
+            of.iter().map(name).collect()
         };
-        let names = |wanted: &[(u8, u8)]| -> Vec<SegmentName> {
-            wanted.iter().map(|(s, m)| name(*s, *m)).collect()
-        };
-        let all = names(&[(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]);
-        let by_two = names(&[(1, 0), (1, 1), (2, 0), (2, 1), (1, 2), (2, 2)]);
-        assert_eq!(by_copies(all.clone(), 2), by_two);
-        let by_one = names(&[(1, 0), (2, 0), (1, 1), (2, 1), (1, 2), (2, 2)]);
-        assert_eq!(by_copies(all, 0), by_one);
+        let all = names(&[("1", 0), ("1", 1), ("1", 2), ("2", 0), ("2", 2)]);
+        let together = [
+            names(&[("1", 0), ("2", 0)]),
+            names(&[("1", 1)]),
+            names(&[("1", 2), ("2", 2)]),
+        ];
+        assert_eq!(by_copies(all), together);
     }
 }

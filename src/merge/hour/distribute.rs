@@ -319,7 +319,7 @@ mod tests {
         // as a crash leaves it
         text.pop();
         RealDisk.create(&path).unwrap().write_all(&text).unwrap();
-        let knowing = (&Redactions::none(&X), &KnownLines::none());
+        let knowing = (&Redactions::none(&X), &mut KnownLines::none());
         let read = read_segment(&RealDisk, &path, knowing, Listener::default()).unwrap();
         Segment {
             path,

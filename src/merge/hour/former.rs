@@ -172,7 +172,7 @@ impl Former<'_> {
         let read = runs::read_segment(
             self.disk,
             to,
-            (redactions, &KnownLines::none()),
+            (redactions, &mut KnownLines::none()),
             Listener::default(),
         );
         let runs::Read { runs, named, .. } = read.at(to)?;

@@ -5,6 +5,7 @@ use std::{
     io,
     panic::resume_unwind,
     path::{Path, PathBuf},
+    sync::mpsc,
 };
 
 use super::{
@@ -90,6 +91,9 @@ struct Written {
 
 /// Rows of so many bytes are written together.
 const ROWS_BYTES: usize = 64 * 1024;
+
+/// So many times that may wait to be written.
+const ROWS_AHEAD: usize = 4;
 
 impl HourContext<'_> {
     /// Merges an hour and commits it. What was written of an hour that fails is removed.
@@ -396,22 +400,39 @@ impl HourContext<'_> {
         let mut data_file = self.data_file(place, FileKind::Users, due)?;
         data_file.write(self.source().authors().header().as_bytes())?;
         let path = data_file.path.clone();
-        // a row alone is too little to hash and to compress
-        let mut rows = Vec::with_capacity(2 * ROWS_BYTES);
-        users
-            .finish(|row| {
-                rows.extend_from_slice(row);
-                if rows.len() < ROWS_BYTES {
-                    return Ok(());
-                }
-                data_file.file.write_all(&rows)?;
-                rows.clear();
-                Ok(())
-            })
-            .at(&path)?;
-        data_file.write(&rows)?;
+        let (sender, written) = mpsc::sync_channel(ROWS_AHEAD);
+        // one thread puts them in order, this one hashes and writes them
+        std::thread::scope(|scope| {
+            let ordering = scope.spawn(move || in_pieces(users, &sender));
+            for rows in written {
+                data_file.write(&rows)?;
+            }
+            let ended = ordering.join().unwrap_or_else(|why| resume_unwind(why));
+            ended.at(&path).map_err(HourError::from)
+        })?;
         data_file.finish(due.hour)
     }
+}
+
+/// Gives all rows in their order, many at a time: a row alone is too little to hash and to compress.
+fn in_pieces(users: Users<'_>, to: &mpsc::SyncSender<Vec<u8>>) -> io::Result<()> {
+    let mut rows = Vec::with_capacity(2 * ROWS_BYTES);
+    // nobody takes any more: whoever writes them tells why
+    let give = |rows: Vec<u8>| {
+        to.send(rows)
+            .map_err(|_unsent| io::ErrorKind::BrokenPipe.into())
+    };
+    users.finish(|row| {
+        rows.extend_from_slice(row);
+        if rows.len() < ROWS_BYTES {
+            return Ok(());
+        }
+        give(std::mem::replace(
+            &mut rows,
+            Vec::with_capacity(2 * ROWS_BYTES),
+        ))
+    })?;
+    give(rows)
 }
 
 /// Units come in ascending order, and so do the records within.
