@@ -20,7 +20,8 @@
 //! If the stream has partitions, all of this applies to each partition, with its legs in place of the servers. A
 //! second of the union is covered if it is covered in every partition that is collected in that hour, also before that
 //! partition began; otherwise its cause is that of the missing partitions. An archive begins with several connections,
-//! one for each partition: the union begins with the last of those that follow the first one at once.
+//! one for each partition: the union begins with the last of those that follow the first one at once. It begins only
+//! once: if all legs of a later hour are new, the seconds before them are missing.
 //!
 //! A connection that broke and was made again at once is not a cause if another server was connected all the time and
 //! received nothing either. At the end, each run of uncovered seconds is judged as a whole (`run_causes`).
@@ -162,6 +163,17 @@ impl OfPart<'_> {
 
 /// Works out an hour.
 pub fn account(given: &Given<'_>) -> Account {
+    let since_before: Vec<Timeline>;
+    let given = if have_taken_over(given) {
+        let timelines = given.timelines.iter().cloned();
+        since_before = timelines.map(Timeline::without_start).collect();
+        &Given {
+            timelines: &since_before,
+            ..*given
+        }
+    } else {
+        given
+    };
     let seconds: Vec<i64> = seconds::all(given.intervals).collect();
     let began = began(given);
     let parts = of_parts(given, began, &seconds);
@@ -309,6 +321,15 @@ fn of_part<'a>(
         begins: begins.unwrap_or(beginning),
         needed: None,
     }
+}
+
+/// Whether all that collect in this hour are new, although the archive began before: others have handed over to them at
+/// the hour's edge. The seconds before the first of them are no beginning; nobody has them.
+fn have_taken_over(given: &Given<'_>) -> bool {
+    let first = earliest(given.timelines.iter().map(|of| of.began));
+    let began = given.began.filter(|_| given.is_in_span);
+    let both = began.zip(first);
+    both.is_some_and(|(began, first)| AT_ONCE_MS < first.0.saturating_sub(began.0))
 }
 
 /// When the archive began: not before its first server did. The two times come from different events, each moved to
@@ -1115,6 +1136,88 @@ mod tests {
         // after the hour: nobody collects it here
         let later = ("1.02", 700_000, 700_400, 700, &[][..]);
         assert_eq!(with(&[later]), (Vec::new(), vec![40, 600, 40]));
+    }
+
+    /// Two partitions move from server 1, which has them until a second, to server 2; `old` are the legs of server 1 here.
+    fn taken_over(old: &[&str], until: i64) -> Account {
+        let new: [Begun; 2] = [
+            ("2.01", 300_000, 302_000, 302, &[]),
+            ("2.02", 300_000, 304_000, 304, &[]),
+        ];
+        let (mut timelines, mut legs) = (Vec::new(), Vec::new());
+        for name in old {
+            timelines.push(connected(&[(until * 1_000, i64::MAX, Cause::NotRunning)]));
+            legs.push((*name, 0..until));
+        }
+        for (name, start, connects, first, _) in new {
+            let mut of = connected(&[(i64::MIN, connects, Cause::NotRunning)]);
+            of.bytes = (connects / 1_000 + 1..=600).collect();
+            of.first_start = Some(UtcMs(start));
+            of.began = Some(UtcMs(connects));
+            timelines.push(of);
+            legs.push((name, first..600));
+        }
+        let names: Vec<Leg> = legs.iter().map(|of| of.0.parse().unwrap()).collect();
+        let of_part = |part: Part| -> Seconds {
+            let of_second = |second: i64| {
+                let has = |leg: &usize| u64::from(legs[*leg].1.contains(&second));
+                let servers: Vec<u64> = part.legs.iter().map(has).collect();
+                let in_second = InSecond {
+                    posts: servers.iter().copied().max().unwrap(),
+                    common: servers.iter().copied().min().unwrap(),
+                    servers,
+                    belated: Vec::new(),
+                };
+                (0 < in_second.posts).then_some((second, in_second))
+            };
+            (0..600).filter_map(of_second).collect()
+        };
+        let posts: Vec<Seconds> = part::parts(&names).into_iter().map(of_part).collect();
+        account(&Given {
+            intervals: &hour(),
+            servers: &names,
+            posts: &posts,
+            timelines: &timelines,
+            is_in_span: true,
+            began: Some(A_DAY_BEFORE),
+            has_rules: false,
+            tells_when_seen: false,
+            alike: None,
+            lost: &[],
+        })
+    }
+
+    const A_DAY_BEFORE: UtcMs = UtcMs(-86_400_000);
+
+    #[test]
+    fn where_other_servers_take_over_the_seconds_between_are_missing_and_no_beginning() {
+        let within = taken_over(&["1.01", "1.02"], 300);
+        assert_eq!(
+            told(&within),
+            [
+                "1.01 300-600 not running",
+                "1.02 300-600 not running",
+                "2.01 300-302 not running",
+                "2.02 300-304 not running",
+                "union 300-302 not running",
+                "union 302-304 not running",
+            ]
+        );
+        assert_eq!(within.union.begins, None);
+        // at the edge of the hour: nothing of server 1 belongs to it
+        let at_edge = taken_over(&[], 0);
+        assert_eq!(
+            told(&at_edge),
+            [
+                "2.01 0-302 not running",
+                "2.02 0-304 not running",
+                "union 0-302 not running",
+                "union 302-304 not running",
+            ]
+        );
+        assert_eq!(at_edge.union.begins, None);
+        assert_eq!((at_edge.union.seconds, at_edge.union.covered), (600, 296));
+        assert_eq!(at_edge.began, Some(A_DAY_BEFORE));
     }
 
     #[test]

@@ -171,6 +171,13 @@ impl Timeline {
         }
     }
 
+    /// The same of a server that counts from before the hour on.
+    #[must_use]
+    pub fn without_start(mut self) -> Self {
+        (self.first_start, self.began) = (None, None);
+        self
+    }
+
     /// Reads the events files of one server, in any order, on the posts' clock. If none of its data can be on the way
     /// (`is_whole`), a run that recorded its end was the last one so far; otherwise later data may be late.
     pub fn of<'a>(files: impl IntoIterator<Item = &'a EventsFile>, is_whole: bool) -> Self {
