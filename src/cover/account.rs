@@ -104,6 +104,8 @@ pub struct Given<'a> {
     /// For each leg, the seconds of posts that it has received and that are not among the posts, because they were taken
     /// out or are held back; empty if that is so of none.
     pub lost: &'a [BTreeSet<i64>],
+    /// For each leg, from which seconds on it requested something else than before; empty if none did.
+    pub changes: &'a [Vec<i64>],
 }
 
 /// What an hour has, and what not.
@@ -390,11 +392,14 @@ fn views<'a>(
         // what was received counts, whatever became of it
         let mut with_posts: Vec<bool> = with_posts.map(|(has, lost)| has || *lost).collect();
         let minutes = (!given.has_rules).then_some(&minutes);
+        let changes = leg.and_then(|leg| given.changes.get(*leg));
+        let changes = changes.map_or(&[][..], Vec::as_slice);
         let silent = |with_posts: &[bool]| Silent {
             seconds,
             timeline,
             is_delayed: !given.has_rules && !given.tells_when_seen,
             has_rules: given.has_rules,
+            changes,
             begins: begins(
                 seconds,
                 with_posts,
@@ -419,7 +424,7 @@ fn views<'a>(
             with_posts,
             quiet: found.quiet,
             surprising: found.surprising,
-            rate: found.rate,
+            rates: found.rates,
         }
     };
     timelines.enumerate().map(view).collect()
@@ -648,6 +653,7 @@ mod tests {
         tells_when_seen: false,
         alike: None,
         lost: &[],
+        changes: &[],
     };
 
     fn up(downs: &[(i64, i64, Cause)]) -> Timeline {
@@ -1184,6 +1190,7 @@ mod tests {
             tells_when_seen: false,
             alike: None,
             lost: &[],
+            changes: &[],
         })
     }
 

@@ -250,6 +250,12 @@ impl Requested {
         })
     }
 
+    /// From which seconds on a server asked for something else than before.
+    pub fn changes(&self, leg: &Leg) -> Vec<i64> {
+        let stretches = self.servers.get(leg).map_or(&[][..], Vec::as_slice);
+        throughout::changes(stretches)
+    }
+
     /// For each second of a server: the one list that it asked for, if it is known and no other one.
     pub fn one_by_one<'a>(&'a self, leg: &Leg, all: &[i64]) -> Vec<Option<&'a Collections>> {
         let stretches = self.servers.get(leg).map_or(&[][..], Vec::as_slice);

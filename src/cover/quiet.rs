@@ -8,7 +8,7 @@ use super::{
     evidence::{Timeline, WARMING_UP_MS},
     rate::Rate,
     seconds,
-    stretch::{self, Hour, set},
+    stretch::{self, Hour, Rates, set},
 };
 use crate::period::{Minute, UtcMs};
 
@@ -44,7 +44,7 @@ pub(super) fn quiet(
         return Judged {
             surprising: vec![false; quiet.len()],
             quiet,
-            rate: None,
+            rates: None,
         };
     };
     let hour = Hour {
@@ -53,20 +53,20 @@ pub(super) fn quiet(
         with_posts,
         listening: &quiet,
         posts,
+        changes: of.changes,
     };
-    let (surprising, rate) = stretch::surprising(&hour);
+    let (surprising, rates) = stretch::surprising(&hour);
     for (quiet, surprising) in quiet.iter_mut().zip(&surprising) {
         *quiet &= !surprising;
     }
-    if rate.is_unknown() {
-        let is_flowing = |place: &usize| of.timeline.was_flowing(of.second(*place));
-        let flowing = empty.into_iter().filter(is_flowing);
-        flowing.for_each(|place| set(&mut quiet, place));
-    }
+    let is_unknown = |place: &usize| rates.at(*place).is_none_or(Rate::is_unknown);
+    let is_flowing = |place: &usize| of.timeline.was_flowing(of.second(*place));
+    let flowing = empty.into_iter().filter(is_unknown).filter(is_flowing);
+    flowing.for_each(|place| set(&mut quiet, place));
     Judged {
         quiet,
         surprising,
-        rate: Some(rate),
+        rates: Some(rates),
     }
 }
 
@@ -77,7 +77,7 @@ pub(super) struct Judged {
     /// In which the server was listening, but the silence is surprising.
     pub(super) surprising: Vec<bool>,
     /// How often posts come; `None` if rules choose them.
-    pub(super) rate: Option<Rate>,
+    pub(super) rates: Option<Rates>,
 }
 
 /// What tells of a leg's seconds without a post.
@@ -89,6 +89,8 @@ pub(super) struct Silent<'a> {
     pub(super) is_delayed: bool,
     pub(super) has_rules: bool,
     pub(super) begins: UtcMs,
+    /// From which seconds on something else was requested than before.
+    pub(super) changes: &'a [i64],
 }
 
 impl Silent<'_> {
@@ -196,7 +198,7 @@ mod tests {
 
     impl Simulated {
         fn of(seed: u64, rate: f64, losses: &[(std::ops::Range<i64>, f64)]) -> Self {
-            Self::made(seed, |_| rate, losses)
+            Self::made(seed, |_| rate, losses, &[])
         }
 
         /// Posts come at another rate for a while.
@@ -206,13 +208,25 @@ mod tests {
                 seed,
                 |second| if when.contains(&second) { faster } else { rate },
                 &[],
+                &[],
             )
+        }
+
+        /// From a second on something else is requested, of which other posts come.
+        fn changed(
+            seed: u64,
+            (change, before, after): (i64, f64, f64),
+            losses: &[(std::ops::Range<i64>, f64)],
+        ) -> Self {
+            let rate = |second: i64| if second < change { before } else { after };
+            Self::made(seed, rate, losses, &[change])
         }
 
         fn made(
             seed: u64,
             rate: impl Fn(i64) -> f64,
             losses: &[(std::ops::Range<i64>, f64)],
+            changes: &[i64],
         ) -> Self {
             let mut dice = Dice::of(seed);
             let sent: Vec<u64> = (0..SECONDS)
@@ -242,6 +256,7 @@ mod tests {
                 is_delayed: true,
                 has_rules: false,
                 begins: UtcMs(0),
+                changes,
             };
             let quiet = quiet(silent, &has, Some(&posts)).quiet;
             Self { sent, came, quiet }
@@ -307,6 +322,27 @@ mod tests {
             for seed in 0..20 {
                 let gaps = Simulated::of(seed, rate, &[]).gap_seconds(0..0);
                 assert_eq!(gaps, 0, "{rate} {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_requested_before_tells_no_rate_of_what_is_requested_now() {
+        // in the middle of a minute, too: when its posts came is not known
+        for change in [1_800, 1_815, 1_859] {
+            for seed in 0..20 {
+                for (before, after) in [(50.0, RATES[0]), (5.0, RATES[1]), (RATES[0], 50.0)] {
+                    let hour = Simulated::changed(seed, (change, before, after), &[]);
+                    assert_eq!(
+                        hour.gap_seconds(0..0),
+                        0,
+                        "{change} {seed} {before} {after}"
+                    );
+                }
+                // what is lost of either is missing all the same
+                let losses = [(900..1_000, 0.0), (2_700..2_800, 0.0)];
+                let hour = Simulated::changed(seed, (change, 50.0, 2.0), &losses);
+                assert_eq!(hour.lost_in_quiet(), 0, "{change} {seed}");
             }
         }
     }

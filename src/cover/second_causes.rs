@@ -9,6 +9,7 @@ use super::{
     reason::Reason,
     run_causes::SecondCause,
     seconds,
+    stretch::Rates,
 };
 use crate::period::{Interval, UtcMs};
 
@@ -25,7 +26,7 @@ pub(super) struct View<'a> {
     /// The seconds in which it was listening, of silences that chance does not explain.
     pub(super) surprising: Vec<bool>,
     /// How often posts come; `None` if rules choose them.
-    pub(super) rate: Option<Rate>,
+    pub(super) rates: Option<Rates>,
 }
 
 impl View<'_> {
@@ -64,7 +65,8 @@ impl View<'_> {
         let first = uncovered.last().map(|(_, second)| *second);
         let silence = first.and_then(|first| Silence::of(first..until.second().max(first + 1)));
         let would_explain = |rate: &Rate| silence.is_none_or(|silence| rate.would_explain(silence));
-        self.rate.as_ref().is_none_or(would_explain)
+        let rate = self.rates.as_ref().and_then(|rates| rates.at(place));
+        rate.is_none_or(would_explain)
     }
 }
 

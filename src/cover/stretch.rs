@@ -14,10 +14,17 @@
 //! is the hour's, or tells nothing, the other one must be as long as the stretch. Seconds in which nobody was listening
 //! count in a block like any other: with them the rate is too low, and no silence is called surprising for it.
 //!
+//! Where a server requests something else from a second on, posts may come at another rate. What was requested at one
+//! time tells nothing of another, so the hour is judged in pieces, each as if it were an hour of its own.
+//!
 //! A stretch counts only if it is poor in posts from its begin on and up to its end, so that a long silence does not
 //! take those with it that lie minutes away.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use super::{
     rate::{MILLI, NANO, Rate, SURPRISING, Silence, Tells, ln},
@@ -51,10 +58,45 @@ pub struct Hour<'a> {
     pub listening: &'a [bool],
     /// The posts of each minute.
     pub posts: &'a BTreeMap<Minute, u64>,
+    /// From which seconds on something else was requested than before, ascending.
+    pub changes: &'a [i64],
+}
+
+/// How often posts come, in each piece of an hour in which the same was requested.
+#[derive(Debug, Clone)]
+pub struct Rates(Vec<(usize, Rate)>);
+
+impl Rates {
+    /// The rate of the piece that has the second at this place.
+    pub fn at(&self, place: usize) -> Option<&Rate> {
+        let after = self.0.partition_point(|(end, _)| *end <= place);
+        self.0.get(after).map(|(_, rate)| rate)
+    }
 }
 
 /// The seconds of an hour's surprising silences, and how often posts come if these are left out.
-pub fn surprising(hour: &Hour<'_>) -> (Vec<bool>, Rate) {
+pub fn surprising(hour: &Hour<'_>) -> (Vec<bool>, Rates) {
+    let (mut surprising, mut rates) = (Vec::new(), Vec::new());
+    for piece in hour.pieces() {
+        let posts = hour.posts_of(&piece);
+        let (of_piece, rate) = surprising_of_piece(&Hour {
+            seconds: slice(hour.seconds, &piece),
+            with_posts: slice(hour.with_posts, &piece),
+            listening: slice(hour.listening, &piece),
+            posts: &posts,
+            ..*hour
+        });
+        surprising.extend(of_piece);
+        rates.push((piece.end, rate));
+    }
+    (surprising, Rates(rates))
+}
+
+fn slice<'a, T>(of: &'a [T], piece: &Range<usize>) -> &'a [T] {
+    of.get(piece.clone()).unwrap_or_default()
+}
+
+fn surprising_of_piece(hour: &Hour<'_>) -> (Vec<bool>, Rate) {
     let mut surprising = vec![false; hour.seconds.len()];
     loop {
         let silent = hour.silent(&surprising);
@@ -83,6 +125,42 @@ pub(super) fn set(bits: &mut [bool], place: usize) {
 }
 
 impl Hour<'_> {
+    /// The places of the seconds between which nothing else was requested.
+    fn pieces(&self) -> Vec<Range<usize>> {
+        let end = self.seconds.len();
+        let place = |change: &i64| self.seconds.partition_point(|second| second < change);
+        let mut cuts: Vec<usize> = self.changes.iter().map(place).collect();
+        cuts.retain(|cut| (1..end).contains(cut));
+        cuts.dedup();
+        let begins = std::iter::once(0).chain(cuts.iter().copied());
+        let ends = cuts.iter().copied().chain([end]);
+        begins.zip(ends).map(|(begin, end)| begin..end).collect()
+    }
+
+    /// The posts of a piece's minutes. When in a minute its posts came is not known; where one has several pieces, each
+    /// has as many as it has seconds with posts, at least.
+    fn posts_of(&self, piece: &Range<usize>) -> Cow<'_, BTreeMap<Minute, u64>> {
+        let minute = |second: i64| UtcMs(second * 1_000).minute();
+        let is_whole = *piece == (0..self.seconds.len());
+        if is_whole {
+            return Cow::Borrowed(self.posts);
+        }
+        let inside = |change: &&i64| **change != minute(**change).begin().second();
+        let shared: BTreeSet<Minute> = (self.changes.iter().filter(inside))
+            .map(|change| minute(*change))
+            .collect();
+        let mut posts = BTreeMap::new();
+        for place in piece.clone() {
+            let minute = minute(self.second(place));
+            if shared.contains(&minute) {
+                *posts.entry(minute).or_default() += u64::from(self.has_posts(place));
+            } else if let Some(all) = self.posts.get(&minute) {
+                posts.insert(minute, *all);
+            }
+        }
+        Cow::Owned(posts)
+    }
+
     fn second(&self, place: usize) -> i64 {
         self.seconds.get(place).copied().unwrap_or(0)
     }

@@ -56,6 +56,12 @@ pub fn of_seconds<T: PartialEq>(
     joined(all.iter().zip(holds).filter_map(of_second))
 }
 
+/// The seconds with which another stretch begins, ascending.
+pub fn changes<T>(stretches: &[Stretch<T>]) -> Vec<i64> {
+    let later = stretches.iter().skip(1);
+    later.map(|stretch| stretch.begin.second()).collect()
+}
+
 /// What stretches, ascending, say of each second.
 pub fn at_each<'a, T>(stretches: &'a [Stretch<T>], all: &[i64]) -> Vec<Option<&'a T>> {
     let mut rest = stretches.iter().peekable();

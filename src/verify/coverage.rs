@@ -284,22 +284,38 @@ impl Check<'_> {
 
     /// No second is called quiet in a silence in which posts should have come.
     fn quiet(&mut self, id: &str, bits: &Bits, posts: &BTreeMap<Minute, u64>) {
-        let (surprising, rate) = stretch::surprising(&Hour {
+        if self.has_rules {
+            return;
+        }
+        let (surprising, rates) = stretch::surprising(&Hour {
             seconds: &self.seconds,
             begins: bits.begins,
             with_posts: &bits.with_posts(),
             listening: &bits.quiet,
             posts,
+            changes: &self.changes(id),
         });
-        if self.has_rules || self.tells_when_seen && rate.is_unknown() {
-            return;
-        }
-        let claimed = surprising.iter().filter(|is| **is).count();
+        // events of other kinds may have shown that nothing was missed
+        let is_told = |place: usize| {
+            let rate = rates.at(place);
+            !self.tells_when_seen || rate.is_some_and(|rate| !rate.is_unknown())
+        };
+        let surprising = surprising.iter().enumerate();
+        let claimed = surprising.filter(|(place, is)| **is && is_told(*place));
+        let claimed = claimed.count();
         if 0 < claimed {
             self.wrong(format!(
                 "{claimed} seconds of server {id} are called quiet although posts should have come"
             ));
         }
+    }
+
+    /// From which seconds on a server requested other collections than before.
+    fn changes(&self, id: &str) -> Vec<i64> {
+        let asked_for = self.said.collections.as_ref();
+        let leg = id.parse().ok();
+        let changes = asked_for.zip(leg.as_ref()).map(|(of, leg)| of.changes(leg));
+        changes.unwrap_or_default()
     }
 
     /// Reports whose gaps are not the runs of uncovered seconds, and the first second that shows it.

@@ -10,7 +10,9 @@ use arrow_array::{Array as _, RecordBatch, cast::AsArray as _};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use twinstream::{
+    cover::gap::Gap,
     period::UtcMs,
+    segment::event::What,
     source::{self, bluesky::tid},
     vault::manifest::Manifest,
     world::disk::put,
@@ -20,6 +22,7 @@ use crate::support::{
     events::{self, commit, events, received_by},
     posts::{Received, Segment, mix, segments_of},
     primary::{Site, at},
+    recorded::{Turn, recorded},
     skipped::bluesky_events,
 };
 
@@ -367,6 +370,75 @@ fn an_hour_without_a_post_is_quiet_while_other_events_come() {
     assert!(site.manifest("2026-11-23_14").carried.is_some());
     let again = said(&site);
     assert_eq!(again[1], (3_600 - 321, vec![silent]));
+    check_verifies(&site);
+}
+
+/// Posts of a frequent collection and of a rare one, each while it is requested; other events come all the time.
+#[test]
+fn after_another_list_a_rare_collection_is_not_missing() {
+    let begin = at("2026-11-23T13:50:00Z");
+    let change = at("2026-11-23T14:20:00Z");
+    let end = at("2026-11-23T15:10:00Z");
+    let every = |from: UtcMs, until: UtcMs, ms: usize| (from.0..until.0).step_by(ms).map(UtcMs);
+    let post = |(n, at): (u64, UtcMs)| {
+        let key = format!("3k{n}");
+        let place = ("app.bsky.feed.post", key.as_str());
+        let record = events::post(n);
+        commit((at, n), "did:plc:a", "create", place, Some(&record))
+    };
+    let posts = every(begin.plus_ms(1_000), change, 250).chain(every(change, end, 50_000));
+    let told = |at: UtcMs| events::Event {
+        at,
+        did: events::did(1),
+        kind: "account",
+        says: format!(
+            r#"{{"did":"{}","active":true,"seq":{},"time":"{at}"}}"#,
+            events::did(1),
+            at.0
+        ),
+    };
+    let told = every(begin.plus_ms(1_000), end, 5_000).map(told);
+    let mut received: Vec<Received> = told
+        .chain((1..).zip(posts).map(post))
+        .map(|event| Received {
+            at: event.at.plus_ms(300),
+            line: events::line(&event, 1, 100).into_bytes(),
+        })
+        .collect();
+    received.sort_by_key(|one| one.at);
+    let turns = [
+        (begin, Turn::Starts),
+        (begin.plus_ms(500), Turn::Connects),
+        (change.plus_ms(-1), Turn::Stops),
+        (change.plus_ms(100), Turn::Starts),
+        (change.plus_ms(200), Turn::Connects),
+    ];
+    let mut segments = recorded("bluesky", "1", &received, &turns);
+    for segment in &mut segments {
+        let is_before = segment.name.minute.begin() < change;
+        let list = if is_before {
+            "app.bsky.feed.*"
+        } else {
+            "app.bsky.rare"
+        };
+        for event in &mut segment.events {
+            if let What::Alive(alive) = &mut event.what {
+                alive.collections = Some(vec![list.to_owned()].into());
+            }
+        }
+    }
+    let site = site();
+    site.put(&segments);
+    site.merge(LATER);
+    let manifest = site.manifest("2026-11-23_14");
+    let lists = &manifest.collections.as_ref().unwrap().lists;
+    assert_eq!(lists.len(), 2, "{lists:?}");
+    let gaps: Vec<i64> = manifest.gaps.iter().map(Gap::seconds).collect();
+    assert!(
+        gaps.iter().all(|seconds| *seconds < 5),
+        "{:?}",
+        manifest.gaps
+    );
     check_verifies(&site);
 }
 

@@ -1076,6 +1076,7 @@ fn found(
             timelines: &timelines,
             is_in_span: true,
             began: when.span.began,
+            changes: &[],
             has_rules: false,
             tells_when_seen: true,
             alike: None,

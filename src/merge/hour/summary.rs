@@ -90,6 +90,10 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
     let (mut rules, mut collections) = (rules(&sums, &intervals), collections(&sums, &intervals));
     let lost = lost(&sums, &intervals);
     let alike = alike_of(&sums, &intervals, (rules.as_ref(), collections.as_ref()));
+    let changes = collections.as_ref().map_or_else(Vec::new, |asked_for| {
+        let of_servers = sums.servers.iter();
+        of_servers.map(|leg| asked_for.changes(leg)).collect()
+    });
     let account = account(&Given {
         intervals: &intervals,
         servers: sums.servers,
@@ -101,6 +105,7 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         tells_when_seen: sums.tells_when_seen,
         alike: alike.as_deref(),
         lost: &lost,
+        changes: &changes,
     });
     let covered: Vec<&Covered> = account.servers.iter().collect();
     if let Some(rules) = &mut rules {

@@ -924,6 +924,7 @@ fn accounts(
             timelines: &timelines,
             is_in_span: true,
             began: when.span.began,
+            changes: &[],
             has_rules: false,
             tells_when_seen: false,
             alike: None,

@@ -199,6 +199,7 @@ impl Lived {
             timelines: &[Timeline::of(&files, false)],
             is_in_span: true,
             began: Some(self.begin),
+            changes: &[],
             has_rules,
             tells_when_seen: false,
             alike: None,
