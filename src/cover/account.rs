@@ -1180,17 +1180,11 @@ mod tests {
         };
         let posts: Vec<Seconds> = part::parts(&names).into_iter().map(of_part).collect();
         account(&Given {
-            intervals: &hour(),
             servers: &names,
             posts: &posts,
             timelines: &timelines,
-            is_in_span: true,
             began: Some(A_DAY_BEFORE),
-            has_rules: false,
-            tells_when_seen: false,
-            alike: None,
-            lost: &[],
-            changes: &[],
+            ..HOUR
         })
     }
 

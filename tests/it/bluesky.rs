@@ -12,7 +12,7 @@ use serde_json::Value;
 use twinstream::{
     cover::gap::Gap,
     period::UtcMs,
-    segment::event::What,
+    segment::event::EventKind,
     source::{self, bluesky::tid},
     vault::manifest::Manifest,
     world::disk::put,
@@ -422,7 +422,7 @@ fn after_another_list_a_rare_collection_is_not_missing() {
             "app.bsky.rare"
         };
         for event in &mut segment.events {
-            if let What::Alive(alive) = &mut event.what {
+            if let EventKind::Alive(alive) = &mut event.what {
                 alive.collections = Some(vec![list.to_owned()].into());
             }
         }
