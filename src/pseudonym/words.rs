@@ -361,6 +361,11 @@ mod tests {
                 "bob.xn--p1ai, a@bob.example e.g. 1.5 and 3.14",
                 "[url], [mail] e.g. 1.5 and 3.14",
             ),
+            // what hangs on the host of an address may be a name
+            (
+                "a@bob.example/ann or b.c+d@bob.example:8/ann?ann x",
+                "[mail] or [mail] x",
+            ),
             (
                 "(did:plc:abc) @did:plc:abc ＠ann-lee xdid:plc:abc we did: a b",
                 "([did]) [@] [@] x[did] we did: a b",

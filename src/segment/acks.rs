@@ -273,4 +273,33 @@ mod tests {
             assert!(wanted().is_empty());
         }
     }
+
+    #[test]
+    fn none_is_forgotten_before_both_times_have_passed_and_only_what_is_gone() {
+        const DAY_MS: i64 = 86_400_000;
+        let name: SegmentName = "2_sample_20261123T1405Z_3fa9c01b_000".parse().unwrap();
+        for (keep_days, is_here, day, left) in [
+            (2, false, 32, 1),
+            (2, false, 33, 0),
+            (2, true, 33, 1),
+            // what a server keeps for longer than 30 days it still asks for then
+            (60, false, 33, 1),
+            (60, false, 90, 1),
+            (60, false, 91, 0),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(ACKS);
+            let ack = Ack {
+                at: UtcMs(0),
+                file: format!("{name}.jsonl"),
+                sha256: Sha256::ZEROS,
+            };
+            append(&RealDisk, &path, &[ack]).unwrap();
+            let keep = Duration::from_hours(24 * keep_days);
+            let now = UtcMs(day * DAY_MS);
+            forget(&RealDisk, &path, keep, now, |_| is_here).unwrap();
+            let acks = read(&RealDisk, &path, |_| true).unwrap();
+            assert_eq!(acks.len(), left, "{keep_days} {is_here} {day}");
+        }
+    }
 }

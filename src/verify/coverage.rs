@@ -589,7 +589,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::source::x::X;
+    use crate::{segment::name::Leg, source::x::X};
 
     const GOLDEN: &str =
         include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_13_manifest.json");
@@ -635,6 +635,58 @@ mod tests {
             let value: Value = serde_json::from_str(value).unwrap();
             let found = wrongs(|said| *said.pointer_mut(member).unwrap() = value.clone());
             is_told(words, &found);
+        }
+    }
+
+    /// An hour of two partitions, one leg each, that both lack the same ten seconds.
+    fn of_partitions() -> HourSaid {
+        let mut said: HourSaid = serde_json::from_str(GOLDEN).unwrap();
+        let legs = ["1.01", "1.02"].map(|leg| leg.parse::<Leg>().unwrap());
+        let partitions = [1, 2].map(|number| Partition::new(number).unwrap());
+        let has: Vec<bool> = (0..3_600)
+            .map(|place| !(100..110).contains(&place))
+            .collect();
+        let covered = Covered::of(&said.intervals, None, &has, &vec![false; 3_600]);
+        let counts = said.counts.servers.values().next().unwrap().clone();
+        said.counts.servers = legs
+            .iter()
+            .map(|leg| (leg.clone(), counts.clone()))
+            .collect();
+        let servers = legs.iter().map(|leg| (leg.clone(), covered.clone()));
+        said.coverage.servers = servers.collect();
+        (said.coverage.union, said.coverage.began) = (covered, None);
+        let begin = said.intervals[0].begin;
+        let gap = |server: &str, partitions: &[Partition]| Gap {
+            server: server.to_owned(),
+            partitions: partitions.to_owned(),
+            begin: begin.plus_ms(100_000),
+            end: begin.plus_ms(110_000),
+            cause: Cause::Network,
+            detail: String::new(),
+        };
+        said.gaps = vec![gap("1.01", &[]), gap("1.02", &[]), gap(UNION, &partitions)];
+        said.minutes.servers = legs.into();
+        for row in &mut said.minutes.rows {
+            row.of_servers = vec![60, 60];
+            row.both = None;
+        }
+        said.estimate = None;
+        said
+    }
+
+    #[test]
+    fn a_gap_that_names_other_partitions_than_the_legs_lack_is_found() {
+        let found = |partitions: &[u8]| -> Vec<String> {
+            let mut said = of_partitions();
+            let partitions = partitions.iter().map(|one| Partition::new(*one).unwrap());
+            said.gaps[2].partitions = partitions.collect();
+            let mut problems = Problems::default();
+            check(Path::new("manifest"), (&X, &said), None, &mut problems);
+            problems.0.into_iter().map(|found| found.what).collect()
+        };
+        assert_eq!(found(&[1, 2]), [""; 0]);
+        for others in [&[1][..], &[2]] {
+            is_told("do not follow from those of the servers", &found(others));
         }
     }
 

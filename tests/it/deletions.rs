@@ -564,6 +564,35 @@ fn what_was_deleted_is_nowhere_but_in_young_raw_data_and_all_else_is_there() {
     assert!(!deletions(&site).contains_key("held_back"));
 }
 
+/// What was held back goes also where nothing else has to go.
+#[test]
+fn an_hour_that_only_has_posts_to_hold_back_loses_them_after_thirty_days() {
+    let mut story = Story::default();
+    for minute in 0..12 {
+        let at = at("2026-11-23T13:54:00Z").plus_ms(minute * MINUTE);
+        story.write(STAYS, at, "create", &tid::first_of(at), "");
+        story.write(AWAY, at.plus_ms(500), "create", &tid::first_of(at), "");
+    }
+    story.account(AWAY, at("2026-11-23T15:10:00Z"), "deactivated");
+    let site = site(Site::in_memory());
+    // without cut lines that name somebody, which would be a reason of their own
+    let received = story.events.iter().map(|event| Received {
+        at: event.at.plus_ms(100),
+        line: events::line(event, 1, 30).into_bytes(),
+    });
+    let received: Vec<Received> = received.collect();
+    site.put(&segments_of("bluesky", "1", &received));
+    site.merge("2026-11-23T16:20:00Z");
+    for now in [
+        "2026-11-24T16:30:00Z",
+        "2026-12-23T15:00:00Z",
+        "2026-12-24T15:20:00Z",
+    ] {
+        site.merge(now);
+        check(&site, &story, now);
+    }
+}
+
 /// Killed on its way, the next merge ends with the same bytes, and makes no hour anew that was done.
 #[test]
 fn whoever_asks_for_it_has_honoured_what_that_merge_itself_brings() {

@@ -173,6 +173,8 @@ impl Archive {
                 .replace("2026-11-23_14", &hour);
             if !(nth + revision).is_multiple_of(5) || !name.ends_with("_posts.parquet") {
                 output["name"] = json!(name);
+                // as many rows as no other file, nor the list of ids, has
+                output["rows"] = json!(output["rows"].as_u64().unwrap() + self.lines);
                 outputs.push(output);
             }
         }

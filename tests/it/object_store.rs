@@ -1085,6 +1085,8 @@ pub(crate) fn check_log(objects: &BTreeMap<String, Vec<u8>>) -> LogFound {
         Some(serde_json::from_slice(bytes).unwrap())
     };
     let mut lines = Vec::new();
+    // of each file: its bytes and its rows, which readers believe
+    let mut numbers_of: BTreeMap<String, [u64; 2]> = BTreeMap::new();
     while let Some(line) = json(&format!("ledger/{}.json", lines.len() + 1)) {
         let hour = line["hour"].as_str().unwrap().to_owned();
         let revision = &line["revision"];
@@ -1094,8 +1096,13 @@ pub(crate) fn check_log(objects: &BTreeMap<String, Vec<u8>>) -> LogFound {
         let mut outputs = commit["manifest"]["outputs"].as_array().unwrap().iter();
         let posts = outputs.find_map(|output| {
             let name = output["name"].as_str().unwrap();
+            let path = format!("{folder}/{attempt}/{name}");
+            let numbers = ["bytes", "rows"].map(|of| output[of].as_u64().unwrap());
             let is_posts = name.ends_with("_posts.parquet");
-            is_posts.then(|| format!("{folder}/{attempt}/{name}"))
+            is_posts.then(|| {
+                numbers_of.insert(path.clone(), numbers);
+                path
+            })
         });
         lines.push((hour, posts));
     }
@@ -1115,6 +1122,14 @@ pub(crate) fn check_log(objects: &BTreeMap<String, Vec<u8>>) -> LogFound {
                 assert!(found.files.remove(&path), "{path} was not there");
             }
             if let Some(path) = path("add") {
+                let stats = action["add"]["stats"].as_str().unwrap();
+                let stats: Value = serde_json::from_str(stats).unwrap();
+                let told = [&action["add"]["size"], &stats["numRecords"]];
+                assert_eq!(
+                    told.map(Value::as_u64),
+                    numbers_of[&path].map(Some),
+                    "{path}"
+                );
                 assert!(found.files.insert(path));
             }
             ledger += action["txn"]["version"].as_u64().unwrap_or(0) as usize;
