@@ -110,7 +110,7 @@ pub(crate) struct InitArgs {
     /// The file with the password for the mail server
     #[arg(value_parser = users_path(), long, value_name = "FILE", requires = "mail_user")]
     mail_password_file: Option<PathBuf>,
-    /// The sender's address [default: twinstream@ and this machine's name]
+    /// The sender's address [default: user twinstream at this machine's name]
     #[arg(long, value_name = "ADDRESS", requires = "mail_host")]
     mail_from: Option<String>,
     /// Who gets the mail (repeatable)
