@@ -1029,34 +1029,40 @@ mod tests {
     /// A leg, its start, its first connection, the first second that it has posts of, and those after it that it lacks.
     type Begun = (&'static str, i64, i64, i64, &'static [i64]);
 
-    fn legs_of(legs: &[Begun], has_rules: bool) -> (Account, Vec<(String, i64)>) {
-        let names: Vec<Leg> = legs.iter().map(|of| of.0.parse().unwrap()).collect();
-        let timeline = |(_, start, connected, ..): &Begun| {
-            let mut of = self::connected(&[(i64::MIN, *connected, Cause::NotRunning)]);
-            of.bytes = (connected / 1_000 + 1..=600).collect();
-            of.first_start = Some(UtcMs(*start));
-            of.began = Some(UtcMs(*connected));
-            of
-        };
-        let timelines: Vec<Timeline> = legs.iter().map(timeline).collect();
+    fn begun((_, start, connects, ..): &Begun) -> Timeline {
+        let mut of = connected(&[(i64::MIN, *connects, Cause::NotRunning)]);
+        of.bytes = (connects / 1_000 + 1..=600).collect();
+        of.first_start = Some(UtcMs(*start));
+        of.began = Some(UtcMs(*connects));
+        of
+    }
+
+    /// A post in each second of a part that one of its legs has.
+    fn posts_of(names: &[Leg], has: impl Fn(usize, i64) -> bool) -> Vec<Seconds> {
         let of_part = |part: Part| -> Seconds {
             let of_second = |second: i64| {
-                let has = |leg: &usize| {
-                    let (.., first, lacks) = legs[*leg];
-                    u64::from(first <= second && !lacks.contains(&second))
-                };
-                let servers: Vec<u64> = part.legs.iter().map(has).collect();
+                let legs = part.legs.iter();
+                let servers: Vec<u64> = legs.map(|leg| u64::from(has(*leg, second))).collect();
                 let in_second = InSecond {
                     posts: servers.iter().copied().max().unwrap(),
                     common: servers.iter().copied().min().unwrap(),
                     servers,
                     belated: Vec::new(),
                 };
-                (0 < in_second.posts && !has_rules).then_some((second, in_second))
+                (0 < in_second.posts).then_some((second, in_second))
             };
             (0..600).filter_map(of_second).collect()
         };
-        let posts: Vec<Seconds> = part::parts(&names).into_iter().map(of_part).collect();
+        part::parts(names).into_iter().map(of_part).collect()
+    }
+
+    fn legs_of(legs: &[Begun], has_rules: bool) -> (Account, Vec<(String, i64)>) {
+        let names: Vec<Leg> = legs.iter().map(|of| of.0.parse().unwrap()).collect();
+        let timelines: Vec<Timeline> = legs.iter().map(begun).collect();
+        let posts = posts_of(&names, |leg, second| {
+            let (.., first, lacks) = legs[leg];
+            !has_rules && first <= second && !lacks.contains(&second)
+        });
         let found = account(&Given {
             servers: &names,
             posts: &posts,
@@ -1155,30 +1161,12 @@ mod tests {
             timelines.push(connected(&[(until * 1_000, i64::MAX, Cause::NotRunning)]));
             legs.push((*name, 0..until));
         }
-        for (name, start, connects, first, _) in new {
-            let mut of = connected(&[(i64::MIN, connects, Cause::NotRunning)]);
-            of.bytes = (connects / 1_000 + 1..=600).collect();
-            of.first_start = Some(UtcMs(start));
-            of.began = Some(UtcMs(connects));
-            timelines.push(of);
-            legs.push((name, first..600));
+        for leg in &new {
+            timelines.push(begun(leg));
+            legs.push((leg.0, leg.3..600));
         }
         let names: Vec<Leg> = legs.iter().map(|of| of.0.parse().unwrap()).collect();
-        let of_part = |part: Part| -> Seconds {
-            let of_second = |second: i64| {
-                let has = |leg: &usize| u64::from(legs[*leg].1.contains(&second));
-                let servers: Vec<u64> = part.legs.iter().map(has).collect();
-                let in_second = InSecond {
-                    posts: servers.iter().copied().max().unwrap(),
-                    common: servers.iter().copied().min().unwrap(),
-                    servers,
-                    belated: Vec::new(),
-                };
-                (0 < in_second.posts).then_some((second, in_second))
-            };
-            (0..600).filter_map(of_second).collect()
-        };
-        let posts: Vec<Seconds> = part::parts(&names).into_iter().map(of_part).collect();
+        let posts = posts_of(&names, |leg, second| legs[leg].1.contains(&second));
         account(&Given {
             servers: &names,
             posts: &posts,
