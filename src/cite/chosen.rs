@@ -65,28 +65,30 @@ impl Chosen {
             return String::new();
         }
         let complete = self.collections.complete();
-        let first_of = |told: &mut dyn Iterator<Item = String>| {
-            let told: Vec<String> = told.take(NAMES_MAX).collect();
-            let others = match complete.len().saturating_sub(NAMES_MAX) as u64 {
-                0 => String::new(),
-                others => format!(", and {}", plural(others, "other", "others")),
-            };
-            told.join(", ") + &others
-        };
-        if complete.values().all(|seconds| *seconds == all) {
-            if complete.contains_key(ALL) {
-                return format!(" The servers requested {ALL} all the time.");
-            }
-            let names = first_of(&mut complete.keys().map(|name| (*name).to_owned()));
-            return format!(" The servers requested these collections all the time: {names}.");
+        let is_constant = complete.values().all(|seconds| *seconds == all);
+        if is_constant && complete.contains_key(ALL) {
+            return format!(" The servers requested {ALL} all the time.");
         }
-        let each = complete.iter();
-        let mut each = each.map(|(name, seconds)| format!("{name} in {}", thousands(*seconds)));
+        let told = complete.iter().take(NAMES_MAX);
+        let told = told.map(|(name, seconds)| {
+            if is_constant {
+                (*name).to_owned()
+            } else {
+                format!("{name} in {}", thousands(*seconds))
+            }
+        });
+        let others = match complete.len().saturating_sub(NAMES_MAX) as u64 {
+            0 => String::new(),
+            others => format!(", and {}", plural(others, "other", "others")),
+        };
+        let told = told.collect::<Vec<String>>().join(", ") + &others;
+        if is_constant {
+            return format!(" The servers requested these collections all the time: {told}.");
+        }
         format!(
-            " The servers did not request the same collections all the time. Of the {}, a server had requested {}. Each \
-             day's certificate says in which seconds.",
+            " The servers did not request the same collections all the time. Of the {}, a server had requested {told}. \
+             Each day's certificate says in which seconds.",
             plural(all, "covered second", "covered seconds"),
-            first_of(&mut each)
         )
     }
 
