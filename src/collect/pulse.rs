@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn each_minute_tells_which_collections_are_asked_for() {
+    fn each_minute_tells_which_collections_are_requested() {
         let mut pulse = Pulse::new(at(500));
         assert_eq!(pulse.over(at(60_000)).remove(0).collections, None);
         let names = vec!["a.b.c".to_owned()];

@@ -1,8 +1,8 @@
-//! Which collections a server had asked for in which seconds, where a platform sends only those that are named.
+//! Which collections a server had requested in which seconds, where a platform sends only those that are named.
 //!
-//! A list is asked for from the time on that a connection requests again, and up to the last event that came while it
-//! was asked for, both by the platform's clock: so while a list changes, a second may have both, or none. Between two
-//! requests of the same list, that list counts as asked for. A second of the union has the lists of the servers that
+//! A list holds from the time on that a connection requests again, up to the last event that came while the list was
+//! requested, both by the platform's clock: so while a list changes, a second may have both, or none. Between two
+//! requests of the same list, that list counts as requested. A second of the union has the lists of the servers that
 //! have it: of the collections in them, it has all that a server has of any second.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,20 +26,20 @@ use crate::{
 /// For this long before and after all that is known of a server, its list is assumed to be the same.
 const NEAR_MS: i64 = 60_000;
 
-/// What was asked for in each second of a stretch.
+/// What was requested in each second of a stretch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Places {
-    /// The places of the lists that were asked for in all of the second, ascending; of none, that is known.
+    /// The places of the lists that were requested in all of the second, ascending; empty if none is known.
     pub lists: Vec<usize>,
 }
 
 /// A stretch of seconds with the same lists.
 pub type Stretch = throughout::Stretch<Places>;
 
-/// What was asked for in an hour.
+/// What was requested in an hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requested {
-    /// The lists that a server asked for in some second, ascending.
+    /// The lists that a server had requested in some second, ascending.
     pub lists: Vec<Collections>,
     /// Every second of each server.
     pub servers: BTreeMap<Leg, Vec<Stretch>>,
@@ -120,7 +120,7 @@ impl ByLists {
     }
 }
 
-/// One list, for as long as a server asked for nothing else.
+/// One list, for as long as a server requested nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Spell {
     list: Collections,
@@ -128,7 +128,7 @@ struct Spell {
     end: UtcMs,
 }
 
-/// What one server asked for, one list after the other, by the platform's clock.
+/// What one server requested, one list after the other, by the platform's clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lists(Vec<Spell>);
 
@@ -138,7 +138,7 @@ impl Lists {
         let mut files: Vec<&EventsFile> = files.iter().collect();
         files.sort_by_key(|file| (file.number, file.name.run, file.name.minute, file.name.part));
         let mut spells: Vec<Spell> = Vec::new();
-        // a run asks for the same all the time
+        // a run requests the same all the time
         let mut of_run: Option<(RunId, Collections)> = None;
         for file in files {
             if let Some(list) = file.events.iter().find_map(list_of) {
@@ -169,7 +169,7 @@ impl Lists {
         Self(spells)
     }
 
-    /// Those that were asked for in all of a second.
+    /// Those that were requested in all of a second.
     fn of_second(&self, second: i64) -> impl Iterator<Item = &Collections> {
         let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
         let in_all = move |spell: &&Spell| spell.begin <= begin && end <= spell.end;
@@ -185,7 +185,7 @@ fn list_of(event: &Event) -> Option<&Collections> {
     }
 }
 
-/// From when to when the connections of a file's minute brought what they asked for, by the platform's clock.
+/// From when to when the connections of a file's minute brought what they requested, by the platform's clock.
 fn when(file: &EventsFile) -> Option<(UtcMs, UtcMs)> {
     let mut times: Vec<UtcMs> = Vec::new();
     let mut asked = None;
@@ -209,7 +209,7 @@ fn when(file: &EventsFile) -> Option<(UtcMs, UtcMs)> {
     Some((*times.iter().min()?, *times.iter().max()?))
 }
 
-/// What the servers asked for in each second of an hour; what the union has of it is not told yet.
+/// What the servers requested in each second of an hour; what the union has of it is not told yet.
 pub fn of_servers(intervals: &[Interval], servers: &[(&Leg, &Lists)]) -> Requested {
     let all: Vec<i64> = seconds::all(intervals).collect();
     let asked = servers.iter().map(|(_, lists)| {
@@ -250,13 +250,13 @@ impl Requested {
         })
     }
 
-    /// From which seconds on a server asked for something else than before.
+    /// From which seconds on a server requested something else than before.
     pub fn changes(&self, leg: &Leg) -> Vec<i64> {
         let stretches = self.servers.get(leg).map_or(&[][..], Vec::as_slice);
         throughout::changes(stretches)
     }
 
-    /// For each second of a server: the one list that it asked for, if it is known and no other one.
+    /// For each second of a server: the one list that it had requested, if it is known and no other one.
     pub fn one_by_one<'a>(&'a self, leg: &Leg, all: &[i64]) -> Vec<Option<&'a Collections>> {
         let stretches = self.servers.get(leg).map_or(&[][..], Vec::as_slice);
         let one = |places: Option<&Places>| match places?.lists[..] {
@@ -368,14 +368,14 @@ mod tests {
     }
 
     #[test]
-    fn a_list_holds_from_where_it_is_asked_for_to_the_last_that_came() {
+    fn a_list_holds_from_where_it_is_requested_to_the_last_that_came() {
         let before = file(1, Some("a.b.c"), None, (-70, -5));
         let first = file(1, Some("a.b.c"), None, (-5, 599));
         check(
             &[before.clone(), first.clone()],
             &["0-659 a.b.c", "659-3600 "],
         );
-        // the next one asks for ten seconds of the former once more
+        // the next one requests ten seconds of the former once more
         let second = file(2, Some("a.b.d"), Some((615, Some(589))), (589, 640));
         let late = file(2, Some("a.b.d"), None, (640, 3_660));
         let all = [before.clone(), first.clone(), second, late.clone()];
@@ -389,7 +389,7 @@ mod tests {
         let live = file(2, Some("a.b.d"), Some((615, None)), (616, 640));
         let all = [before.clone(), first.clone(), live, late];
         check(&all, &["0-599 a.b.c", "599-615 ", "615-3600 a.b.d"]);
-        // it asks for the same again
+        // it requests the same again
         let again = file(2, Some("a.b.c"), Some((1_800, Some(589))), (589, 3_660));
         check(&[before, first, again], &["0-3600 a.b.c"]);
     }

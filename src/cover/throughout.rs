@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::seconds::{self, Covered};
 use crate::period::{Interval, UtcMs};
 
-/// A stretch of seconds with the same.
+/// Seconds in a row in each of which the same holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch<T> {
     /// Its first second.

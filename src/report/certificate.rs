@@ -230,8 +230,8 @@ fn has(statement: &Statement) -> String {
                   back.";
     }
     if 1 < statement.servers.len() && !is_alike(statement) {
-        words += " In seconds in which servers were not sent the same, or may not have been, a post that no other server \
-                  has is not necessarily one that the others missed.";
+        words += " In some seconds the servers were not sent the same, or it is not known that they were: a post of these \
+                  that no other server has is not necessarily one that the others missed.";
     }
     format!("{}\n{}", table(&rows, &right), wrapped(&words, "", WIDTH))
 }

@@ -1,12 +1,12 @@
-//! The collections that a stream is asked for, where a platform sends only those that are named.
+//! The collections that a server requests, where a platform sends only those that are named.
 
 use serde::{Deserialize, Serialize};
 
-/// What a list that names nothing asks for.
+/// What a list that names nothing requests.
 pub const ALL: &str = "all collections";
 
-/// Names of collections, or the beginnings of names with a `*`; a list that names nothing asks for all. In one order, so
-/// that two servers ask for the same exactly if their lists are equal.
+/// Names of collections, or the beginnings of names with a `*`; a list that names nothing requests all. In one order, so
+/// that two servers request the same exactly if their lists are equal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
 pub struct Collections(Box<[String]>);
@@ -26,7 +26,7 @@ impl From<Collections> for Vec<String> {
 }
 
 impl Collections {
-    /// What it asks for, name by name.
+    /// What it requests, name by name.
     pub fn names(&self) -> Vec<&str> {
         if self.0.is_empty() {
             return vec![ALL];
@@ -39,7 +39,7 @@ impl Collections {
         self.names().join(", ")
     }
 
-    /// Whether it asks for all that one of the [`names`](Self::names) of a list stands for.
+    /// Whether it requests all that one of the [`names`](Self::names) of a list stands for.
     pub fn has_all_of(&self, name: &str) -> bool {
         let stands_for = |one: &String| match one.strip_suffix('*') {
             Some(beginning) => name.starts_with(beginning),

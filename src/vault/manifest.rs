@@ -85,7 +85,7 @@ pub struct HourSaid {
     /// Where rules choose what the stream brings: which were in force in which seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<InForce>,
-    /// Where a platform sends only the collections that are asked for: which were asked for in which seconds.
+    /// Where a platform sends only the collections that are requested: which were requested in which seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collections: Option<Requested>,
     /// How many posts both missed; none with other than two servers, or no second that both have.

@@ -312,9 +312,9 @@ impl Check<'_> {
 
     /// From which seconds on a server requested other collections than before.
     fn changes(&self, id: &str) -> Vec<i64> {
-        let asked_for = self.said.collections.as_ref();
+        let requested = self.said.collections.as_ref();
         let leg = id.parse().ok();
-        let changes = asked_for.zip(leg.as_ref()).map(|(of, leg)| of.changes(leg));
+        let changes = requested.zip(leg.as_ref()).map(|(of, leg)| of.changes(leg));
         changes.unwrap_or_default()
     }
 

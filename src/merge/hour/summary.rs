@@ -52,7 +52,7 @@ pub struct Sums<'a> {
     pub began: Option<UtcMs>,
     /// What the platform told each server of its rules, in their order; `None`: none choose what the stream brings.
     pub rules: Option<&'a [Answers]>,
-    /// Which collections each server asked for, in their order; `None`: the stream has all that there are.
+    /// Which collections each server requested, in their order; `None`: the stream has all that there are.
     pub collections: Option<&'a [Lists]>,
     /// Whether the platform tells when it saw each record.
     pub tells_when_seen: bool,
@@ -90,9 +90,9 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
     let (mut rules, mut collections) = (rules(&sums, &intervals), collections(&sums, &intervals));
     let lost = lost(&sums, &intervals);
     let alike = alike_of(&sums, &intervals, (rules.as_ref(), collections.as_ref()));
-    let changes = collections.as_ref().map_or_else(Vec::new, |asked_for| {
+    let changes = collections.as_ref().map_or_else(Vec::new, |requested| {
         let of_servers = sums.servers.iter();
-        of_servers.map(|leg| asked_for.changes(leg)).collect()
+        of_servers.map(|leg| requested.changes(leg)).collect()
     });
     let account = account(&Given {
         intervals: &intervals,
@@ -162,7 +162,7 @@ fn rules(sums: &Sums<'_>, intervals: &[Interval]) -> Option<InForce> {
     Some(rules::of_servers(intervals, &servers))
 }
 
-/// The collections that were asked for.
+/// The collections that were requested.
 fn collections(sums: &Sums<'_>, intervals: &[Interval]) -> Option<Requested> {
     let servers: Vec<(&Leg, &Lists)> = sums.servers.iter().zip(sums.collections?).collect();
     Some(collections::of_servers(intervals, &servers))
