@@ -1150,6 +1150,27 @@ mod tests {
         assert_eq!(with(&[later]), (Vec::new(), vec![40, 600, 40]));
     }
 
+    /// Two servers receive the same: posts in every second, and rare ones from a second on. It is no loss of the one that
+    /// requested something else from then on, and one of the other.
+    #[test]
+    fn each_server_is_judged_by_what_it_requested_itself() {
+        let names = ["1", "2"].map(|id| id.parse::<Leg>().unwrap());
+        let posts = posts_of(&names, |_leg, second| second < 300 || second % 100 == 0);
+        for (changed, other) in [(0, "2"), (1, "1")] {
+            let mut changes = vec![Vec::new(); 2];
+            changes[changed] = vec![300];
+            let found = account(&Given {
+                servers: &names,
+                posts: &posts,
+                timelines: &[connected(&[]), connected(&[])],
+                changes: &changes,
+                ..HOUR
+            });
+            let lacks: BTreeSet<&str> = found.gaps.iter().map(|gap| &*gap.server).collect();
+            assert_eq!(lacks, [other].into(), "{:?}", told(&found));
+        }
+    }
+
     /// Two partitions move from server 1, which has them until a second, to server 2; `old` are the legs of server 1 here.
     fn taken_over(old: &[&str], until: i64) -> Account {
         let new: [Begun; 2] = [
