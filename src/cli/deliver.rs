@@ -24,6 +24,7 @@ use crate::{
         run::{self, DeliverError, DeliverJob, Delivered},
         to_store,
     },
+    merge::{index::Indexes, unfetched},
     place::{
         decide::Asks,
         id::PlaceId,
@@ -36,6 +37,7 @@ use crate::{
         spool,
     },
     text::plural,
+    vault::redactions::Redactions,
     world::{
         disk::{Disk as _, RealDisk},
         lock::Lock,
@@ -130,6 +132,16 @@ fn to_store(
     let spool = setup.spool(asks)?;
     let mirror = over_ssh::mirror_dir(&settings.data_dir);
     let unopened = mirror.clone().into();
+    let stream = setup.stream();
+    let nothing = Redactions::none(stream.source);
+    let indexes = Indexes {
+        disk: &RealDisk,
+        stream: stream.word,
+        spool: &spool,
+        folder: &settings.data_dir.join("index"),
+        keep: false,
+        redactions: &nothing,
+    };
     let job = to_store::StoreJob {
         server: &this.id,
         spool: &spool,
@@ -141,6 +153,7 @@ fn to_store(
             opened.map_err(|why| why.of(&address.to_string()))
         },
         draw: &PlaceId::draw,
+        index: &|name| unfetched::to_deliver(&indexes, name),
     };
     let left_behind = left_behind(&spool, this)?;
     let plan = job.look(&RealDisk, setup.clock.now()).map_err(failure)?;

@@ -54,8 +54,8 @@ hours made from it were read again and found undamaged.
 
 If spool and vault are in an object store, any number of machines may merge at the same time: an
 hour that one has committed is not committed again by another. --share I/N splits the hours among N
-tasks that run at the same time, so that no two do the same work; the result is the same without
-it.")]
+tasks that run at the same time. No two of them do the same work, and each fetches only the raw
+data of its own hours; the result is the same without it.")]
 pub(crate) struct MergeArgs {
     /// Only this hour of the vault's time zone, without waiting for it to settle (repeatable)
     #[arg(long = "hour", value_name = "YYYY-MM-DD_HH")]
@@ -197,7 +197,7 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     }
     let _lock = primary.lock()?;
     let fetched = match &settings.spool_store {
-        Some(address) => fetch(setup, &primary.spool, address),
+        Some(address) => fetch(setup, (&primary.spool, None), address),
         None => Ok(Fetch::default()),
     };
     let received = receive(setup, &primary.spool);

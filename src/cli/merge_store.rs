@@ -165,10 +165,11 @@ impl Merger<'_> {
     }
 }
 
-/// Brings the copy of the vault up to date, fetches what was delivered, and has `act` work with a job that is asked for no hour.
+/// Brings the copy of the vault up to date, fetches what was delivered, as far as a share needs it, and has `act` work with a
+/// job that is asked for no hour.
 pub(super) fn with<T>(
     setup: &Setup,
-    [spool, vault]: [&Address; 2],
+    ([spool, vault], share): ([&Address; 2], Option<Share>),
     act: impl FnOnce(&Merger<'_>, MergeJob<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let settings = &setup.settings;
@@ -194,13 +195,14 @@ pub(super) fn with<T>(
     vault.follow_list(source).map_err(list_failure)?;
     let folder = store::merger_dir(&settings.data_dir);
     let own = own_spool(setup, &folder, Asks::Make)?;
-    let fetch = merging::fetch(setup, &own, spool)?;
+    let fetch = merging::fetch(setup, (&own, share), spool)?;
     let received = merging::receive(setup, &own);
     let servers = collectors(settings.servers.iter());
     let bring = |names: &BTreeSet<SegmentName>| fetch.bring((setup, &own), names);
     let job = MergeJob {
         elsewhere: fetch.elsewhere(),
         bring: &bring,
+        share,
         ..merging::job(setup, (&folder, &own, &copy), &vault, &servers)
     };
     let merger = Merger {
@@ -240,12 +242,8 @@ pub(super) fn run(
     json: bool,
     places: [&Address; 2],
 ) -> Result<Exit, Failure> {
-    with(setup, places, |merger, job| {
-        let job = MergeJob {
-            asked,
-            share,
-            ..job
-        };
+    with(setup, (places, share), |merger, job| {
+        let job = MergeJob { asked, ..job };
         merger.merge(&job, json)
     })
 }

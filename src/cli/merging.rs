@@ -15,7 +15,7 @@ use crate::{
         settings::{Server, Xz},
     },
     deliver::{
-        fetch::{self, Fetched},
+        fetch::{self, Choice, Fetched},
         receive::{self, Received},
     },
     merge::{
@@ -23,6 +23,7 @@ use crate::{
         hour::units::UNIT_BYTES,
         job::{MergeError, MergeJob},
         outcome::MergeOutcome,
+        unfetched::OwnHours,
     },
     period::Hour,
     place::{
@@ -33,7 +34,11 @@ use crate::{
         segments::{self, Elsewhere},
         store::{Store, StoreError},
     },
-    segment::name::{SegmentName, ServerId},
+    segment::{
+        name::{SegmentName, ServerId},
+        seal::Seal,
+    },
+    share::Share,
     text::plural,
     vault::{commit::Commits, identity::IdentityError, layout, xz::Effort},
     world::{
@@ -131,7 +136,12 @@ struct Origin {
 }
 
 impl Origin {
-    fn job<'a>(&'a self, setup: &Setup, spool: &'a Spool) -> fetch::FetchJob<'a> {
+    fn job<'a>(
+        &'a self,
+        setup: &Setup,
+        spool: &'a Spool,
+        choice: Option<Choice<'a>>,
+    ) -> fetch::FetchJob<'a> {
         fetch::FetchJob {
             disk: &RealDisk,
             spool,
@@ -141,6 +151,7 @@ impl Origin {
             id: &self.id,
             now: setup.clock.now(),
             at_once: agent::AT_ONCE_MAX,
+            choice,
         }
     }
 }
@@ -160,12 +171,16 @@ impl Fetch {
         names: &BTreeSet<SegmentName>,
     ) -> Result<u64, StoreError> {
         let from = self.from.as_ref();
-        from.map_or(Ok(0), |from| from.job(setup, spool).bring(names))
+        from.map_or(Ok(0), |from| from.job(setup, spool, None).bring(names))
     }
 }
 
-/// Fetches into a spool what servers have delivered to the object store.
-pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<Fetch, Failure> {
+/// Fetches into a spool what servers have delivered to the object store; of a share of the hours, what it needs.
+pub(super) fn fetch(
+    setup: &Setup,
+    (spool, share): (&Spool, Option<Share>),
+    address: &Address,
+) -> Result<Fetch, Failure> {
     let settings = &setup.settings;
     let store = store::trusted(setup, address)?;
     let folder = store::mirror_dir(&settings.data_dir);
@@ -179,11 +194,28 @@ pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<F
         servers: settings.ids_of(|one| matches!(one.deliver_to, Some(Target::Store(_)))),
         store: Box::new(store),
     };
-    let fetched = from.job(setup, spool).run();
+    let own = share.map(|share| OwnHours {
+        zone: &settings.merge.timezone,
+        stream: setup.stream().word,
+        share,
+    });
+    let label = own.as_ref().map(OwnHours::label);
+    let needs = |name: &SegmentName, seal: &Seal, index: &[u8]| {
+        own.as_ref().is_none_or(|own| own.need(name, seal, index))
+    };
+    let choice = label.as_ref().map(|label| Choice {
+        label,
+        needs: &needs,
+    });
+    let fetched = from.job(setup, spool, choice).run();
     let fetched = fetched.map_err(|why| store::told(&why))?;
     if 0 < fetched.segments {
         let segments = plural(fetched.segments, "segment", "segments");
         tracing::info!("fetched {segments} from {address}");
+    }
+    if 0 < fetched.left {
+        let segments = plural(fetched.left, "segment", "segments");
+        tracing::info!("left {segments} of other shares in {address}");
     }
     let from = Some(from);
     Ok(Fetch { fetched, from })

@@ -152,7 +152,7 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     let stores = (&setup.settings.spool_store, &setup.settings.vault_store);
     let (json, dry_run) = (args.json, args.dry_run);
     if let (Some(spool), Some(vault)) = stores {
-        return merge_store::with(&setup, [spool, vault], |merger, job| {
+        return merge_store::with(&setup, ([spool, vault], None), |merger, job| {
             request.ids.extend(versions(job, &records)?);
             let Acted { told, hours, ended } = act(job, &request, dry_run, &|| merger.follow())?;
             // nobody may read there any more what was taken out, whatever else fails
@@ -174,7 +174,11 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     let primary = Primary::of(setup, "redacting", asks)?;
     let _lock = (!dry_run).then(|| primary.lock()).transpose()?;
     let fetch = match &primary.setup.settings.spool_store {
-        Some(address) if !dry_run => Some(merging::fetch(&primary.setup, &primary.spool, address)?),
+        Some(address) if !dry_run => Some(merging::fetch(
+            &primary.setup,
+            (&primary.spool, None),
+            address,
+        )?),
         _ => None,
     };
     let nobody = BTreeSet::new();
@@ -245,7 +249,7 @@ fn run_deleted(setup: Setup, json: bool) -> Result<Exit, Failure> {
     }
     let stores = (&setup.settings.spool_store, &setup.settings.vault_store);
     if let (Some(spool), Some(vault)) = stores {
-        return merge_store::with(&setup, [spool, vault], |merger, job| {
+        return merge_store::with(&setup, ([spool, vault], None), |merger, job| {
             let honour = Honour::Now;
             merger.merge(&MergeJob { honour, ..job }, json)
         });

@@ -7,6 +7,9 @@
 //! Other machines put the files into the store: names and bytes are trusted only after they were checked. Nothing is
 //! overwritten, here or there, but what a fetch that was cut off has left without a seal; what was delivered once more
 //! after lines were taken out of it on request goes from there again.
+//!
+//! A machine that merges a share of the hours leaves the segments that have no line of them in the store. It keeps what their
+//! hours' neighbours need: seal, events file and index of each (`place::segments::unfetched`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +31,7 @@ use crate::{
     },
     segment::{
         acks,
-        name::{SegmentName, ServerId},
+        name::{Paths, SegmentName, ServerId},
         raw,
         seal::{Digest, SEAL_BYTES_MAX, Seal, SealError},
         sha256::Sha256,
@@ -60,6 +63,17 @@ pub struct FetchJob<'a> {
     pub now: UtcMs,
     /// How many segments are fetched at the same time: each waits for the store and for the disk.
     pub at_once: usize,
+    /// Which of them this machine needs; `None`: all.
+    pub choice: Option<Choice<'a>>,
+}
+
+/// Which segments a machine needs.
+#[derive(Clone, Copy)]
+pub struct Choice<'a> {
+    /// Tells this choice from others. After another one, all that was left is looked at again.
+    pub label: &'a str,
+    /// Whether a segment is needed, by its name, its seal, and the index that lies beside it.
+    pub needs: &'a (dyn Fn(&SegmentName, &Seal, &[u8]) -> bool + Sync),
 }
 
 /// What of a spool in a store is here: `<spool>/arrived.json`.
@@ -71,6 +85,12 @@ struct Arrived {
     last: BTreeMap<ServerId, u64>,
     /// By server: since when it has announced nothing.
     silent: BTreeMap<ServerId, Silent>,
+    /// By which choice segments were left there; `None`: all were needed.
+    #[serde(default)]
+    choice: Option<String>,
+    /// When what was left there was last looked at.
+    #[serde(default)]
+    looked: Option<UtcMs>,
 }
 
 /// Since when a server has announced nothing.
@@ -87,6 +107,9 @@ struct Silent {
 /// A server that is alive delivers every few minutes, and has announced by then whatever it could.
 const SILENT_MS: i64 = 86_400_000;
 
+/// What is left there goes one day, and nobody announces that.
+const LOOK_MS: i64 = 86_400_000;
+
 /// Some bytes for each server.
 const ARRIVED_BYTES_MAX: u64 = 1 << 20;
 
@@ -95,8 +118,20 @@ const ARRIVED_BYTES_MAX: u64 = 1 << 20;
 pub struct Fetched {
     /// Segments that are in the spool since.
     pub segments: u64,
+    /// Segments that this machine does not need, and has left in the store.
+    pub left: u64,
     /// Segments that could not be fetched; the log says why.
     pub failed: u64,
+}
+
+/// What became of one segment.
+enum Became {
+    /// It is in the spool.
+    Here,
+    /// It is not needed here.
+    Left,
+    /// It is not in the store any more: what was merged may have been swept.
+    Gone,
 }
 
 /// Why one segment was not fetched. The others are.
@@ -129,6 +164,7 @@ impl FetchJob<'_> {
         let mut fetched = Fetched::default();
         let path = self.spool.join("arrived.json");
         let mut arrived = self.arrived(&path);
+        self.look_again((&path, &mut arrived), &mut fetched)?;
         for server in self.servers {
             match self.from(server, (&path, &mut arrived), &mut fetched) {
                 Ok(()) => (),
@@ -166,7 +202,7 @@ impl FetchJob<'_> {
         };
         let mut is_whole = true;
         loop {
-            is_whole &= self.fetch(&wanted, server, fetched)?;
+            is_whole &= self.fetch(&wanted, (server, self.choice), fetched)?;
             if is_whole && arrived.last.get(server) != Some(&number) {
                 arrived.last.insert(server.clone(), number);
                 self.keep(path, arrived)?;
@@ -220,11 +256,108 @@ impl FetchJob<'_> {
             return Ok(None);
         }
         let wanted = self.wanted(server)?;
-        let is_whole = self.fetch(&wanted, server, fetched)?;
+        let is_whole = self.fetch(&wanted, (server, self.choice), fetched)?;
         Ok(is_whole.then(|| Silent {
             listed: true,
             ..known.clone()
         }))
+    }
+
+    /// Looks at what was left in the store, once a day and whenever another choice is made: fetches what is needed now, or
+    /// has another form there, and forgets what is gone there.
+    fn look_again(
+        &self,
+        (path, arrived): (&Path, &mut Arrived),
+        fetched: &mut Fetched,
+    ) -> Result<(), StoreError> {
+        let label = self.choice.map(|choice| choice.label);
+        let is_known = arrived.choice.as_deref() == label;
+        let is_recent = |at: UtcMs| at <= self.now && self.now < at.plus_ms(LOOK_MS);
+        if is_known && arrived.looked.is_some_and(is_recent) {
+            return Ok(());
+        }
+        let left = segments::unfetched(self.spool);
+        let mut is_whole = true;
+        for server in spool::servers(self.disk, &left)? {
+            let walked = spool::hour_folders(self.disk, &left, &server)?;
+            is_whole &= walked.unreadable.is_empty();
+            for folder in walked.found {
+                is_whole &= self.look_again_in(&folder, &server, fetched)?;
+            }
+        }
+        if is_whole {
+            arrived.choice = label.map(str::to_owned);
+            arrived.looked = Some(self.now);
+            self.keep(path, arrived)?;
+        }
+        Ok(())
+    }
+
+    fn look_again_in(
+        &self,
+        folder: &Path,
+        server: &ServerId,
+        fetched: &mut Fetched,
+    ) -> Result<bool, StoreError> {
+        let sealed = spool::in_folder(self.disk, folder, server)?.into_iter();
+        let left: BTreeSet<SegmentName> = sealed
+            .filter(|(_, found)| found.sealed)
+            .map(|(name, _)| name)
+            .collect();
+        let Some(first) = left.first() else {
+            return Ok(true);
+        };
+        let there = self.there(server, &segments::folder(first), &|name| {
+            left.contains(name)
+        })?;
+        let mut wanted = Vec::new();
+        for name in &left {
+            match there.get(name).and_then(There::latest) {
+                None => self.forget_left(name)?,
+                Some(0) if !self.needs_left(name) => (),
+                Some(_) => wanted.push(name.clone()),
+            }
+        }
+        let is_whole = self.fetch(&wanted, (server, None), fetched)?;
+        let root = segments::unfetched(self.spool);
+        spool::remove_empty_folders(self.disk, &root, left.iter(), self.now)?;
+        Ok(is_whole)
+    }
+
+    /// Whether one that was left is needed now; if that cannot be told, it is.
+    fn needs_left(&self, name: &SegmentName) -> bool {
+        let Some(choice) = self.choice else {
+            return true;
+        };
+        let read = |path: &Path, bytes_max| disk::read_bounded(self.disk, path, bytes_max).ok();
+        let sealed = read(&self.left(name).seal, SEAL_BYTES_MAX)
+            .and_then(|bytes| Seal::read(&bytes, name).ok());
+        let index = read(
+            &segments::index_path(self.spool, name),
+            segments::INDEX_BYTES_MAX,
+        );
+        let known = sealed.zip(index);
+        known.is_none_or(|(sealed, index)| (choice.needs)(name, &sealed, &index))
+    }
+
+    /// Where seal and events file are of one that is left in the store.
+    fn left(&self, name: &SegmentName) -> Paths {
+        name.paths(&segments::unfetched(self.spool))
+    }
+
+    /// Forgets one that was left in the store: the seal first, without it there is nothing.
+    fn forget_left(&self, name: &SegmentName) -> io::Result<()> {
+        let Paths { seal, events, .. } = self.left(name);
+        for path in [seal, events, segments::index_path(self.spool, name)] {
+            disk::remove_if_there(self.disk, &path)?;
+        }
+        Ok(())
+    }
+
+    /// Whether it is in the spool, or known and left in the store.
+    fn is_known(&self, name: &SegmentName) -> io::Result<bool> {
+        let is_there = |path: &Path| Ok::<_, io::Error>(self.disk.len(path)?.is_some());
+        Ok(is_there(&name.paths(self.spool).seal)? || is_there(&self.left(name).seal)?)
     }
 
     /// One that cannot be read, or is of another spool, tells nothing: then all is listed.
@@ -242,20 +375,20 @@ impl FetchJob<'_> {
     fn not_here(&self, names: BTreeSet<SegmentName>) -> Result<Vec<SegmentName>, StoreError> {
         let mut wanted = Vec::new();
         for name in names {
-            if self.disk.len(&name.paths(self.spool).seal)?.is_none() {
-                wanted.push(name);
-            } else {
+            if self.is_known(&name)? {
                 segments::delete_former(self.store, &name)?;
+            } else {
+                wanted.push(name);
             }
         }
         Ok(wanted)
     }
 
-    /// Fetches these; says whether all are here.
+    /// Fetches those of these that are needed; says whether nothing is left to do.
     fn fetch(
         &self,
         wanted: &[SegmentName],
-        server: &ServerId,
+        (server, choice): (&ServerId, Option<Choice<'_>>),
         fetched: &mut Fetched,
     ) -> Result<bool, StoreError> {
         let failed = fetched.failed;
@@ -263,12 +396,14 @@ impl FetchJob<'_> {
         let work = |name| {
             // the stage that receives reports it
             let free = self.disk.free(self.spool).unwrap_or(0);
-            (self.keep_free <= free).then(|| (name, self.segment(name)))
+            (self.keep_free <= free).then(|| (name, self.segment(name, choice)))
         };
         workers::in_order(wanted, self.at_once, work, |done| {
             match done {
                 None => has_room = false,
-                Some((_, Ok(is_there))) => fetched.segments += u64::from(is_there),
+                Some((_, Ok(Became::Here))) => fetched.segments += 1,
+                Some((_, Ok(Became::Left))) => fetched.left += 1,
+                Some((_, Ok(Became::Gone))) => (),
                 Some((
                     _,
                     Err(NotFetched::Store(
@@ -315,17 +450,19 @@ impl FetchJob<'_> {
         }
         for ((server, folder), names) in folders {
             let wanted = self.whole(server, &folder, &|name| names.contains(name))?;
-            self.fetch(&wanted, server, fetched)?;
+            self.fetch(&wanted, (server, None), fetched)?;
         }
         Ok(())
     }
 
-    /// The segments of a server that are whole in the store and not here, oldest first.
+    /// The segments of a server that are whole in the store and not known here, oldest first.
     fn wanted(&self, server: &ServerId) -> Result<Vec<SegmentName>, StoreError> {
-        let sealed = spool::sealed(self.disk, self.spool, server)?;
-        let here: BTreeSet<SegmentName> = sealed.found.into_iter().collect();
+        let left = segments::unfetched(self.spool);
+        let here = spool::sealed(self.disk, self.spool, server)?.found;
+        let left = spool::sealed(self.disk, &left, server)?.found;
+        let known: BTreeSet<SegmentName> = here.into_iter().chain(left).collect();
         self.whole(server, &segments::prefix(server), &|name| {
-            !here.contains(name)
+            !known.contains(name)
         })
     }
 
@@ -336,6 +473,20 @@ impl FetchJob<'_> {
         prefix: &str,
         is_asked: &dyn Fn(&SegmentName) -> bool,
     ) -> Result<Vec<SegmentName>, StoreError> {
+        let there = self.there(server, prefix, is_asked)?;
+        let is_whole = |(name, files): (SegmentName, There)| files.latest().map(|_form| name);
+        let mut wanted: Vec<SegmentName> = there.into_iter().filter_map(is_whole).collect();
+        wanted.sort_by_key(|name| (name.minute, name.run, name.part));
+        Ok(wanted)
+    }
+
+    /// What lies there under a prefix of the segments of a server that are asked for.
+    fn there(
+        &self,
+        server: &ServerId,
+        prefix: &str,
+        is_asked: &dyn Fn(&SegmentName) -> bool,
+    ) -> Result<BTreeMap<SegmentName, There>, StoreError> {
         let mut there: BTreeMap<SegmentName, There> = BTreeMap::new();
         self.store.list(
             prefix,
@@ -349,23 +500,26 @@ impl FetchJob<'_> {
                 ),
             },
         )?;
-        let is_whole = |(name, files): (SegmentName, There)| files.latest().map(|_form| name);
-        let mut wanted: Vec<SegmentName> = there.into_iter().filter_map(is_whole).collect();
-        wanted.sort_by_key(|name| (name.minute, name.run, name.part));
-        Ok(wanted)
+        Ok(there)
     }
 
-    /// Says whether it is there still: what was merged may have been swept.
-    fn segment(&self, name: &SegmentName) -> Result<bool, NotFetched> {
+    fn segment(
+        &self,
+        name: &SegmentName,
+        choice: Option<Choice<'_>>,
+    ) -> Result<Became, NotFetched> {
         // most have one form
         let mut form = 0;
         loop {
-            let missing = match self.form(name, form) {
+            let missing = match self.form(name, form, choice) {
                 Err(NotFetched::Missing(key)) => key,
-                other => return other.map(|()| true),
+                other => return other,
             };
             match segments::look(self.store, name)?.latest() {
-                None => return self.leave(name).map(|()| false),
+                None => {
+                    self.remove_rest(name)?;
+                    return Ok(Became::Gone);
+                }
                 // another machine may take lines out at this moment
                 Some(latest) if form < latest => form = latest,
                 Some(_) => return Err(NotFetched::Missing(missing)),
@@ -373,11 +527,23 @@ impl FetchJob<'_> {
         }
     }
 
-    fn form(&self, name: &SegmentName, form: u64) -> Result<(), NotFetched> {
+    fn form(
+        &self,
+        name: &SegmentName,
+        form: u64,
+        choice: Option<Choice<'_>>,
+    ) -> Result<Became, NotFetched> {
         let [segment, events, seal] = segments::keys(name, form)?;
         let bytes = store::read_whole(self.store, &seal, SEAL_BYTES_MAX)?;
         let bytes = bytes.ok_or_else(|| NotFetched::Missing(seal.clone()))?;
         let sealed = Seal::read(&bytes, name)?;
+        // the index is that of the first form
+        if form == 0
+            && let Some(choice) = choice
+            && self.is_left((name, &sealed), (&events, &bytes), choice)?
+        {
+            return Ok(Became::Left);
+        }
         let paths = name.paths(self.spool);
         self.disk.make_folder(&paths.folder).at(&paths.folder)?;
         let plain = &paths.segment;
@@ -392,7 +558,35 @@ impl FetchJob<'_> {
         }
         self.file(&events, &paths.events, &sealed.events, false)?;
         crash::point(Point::DataFetched);
-        Ok(disk::put(self.disk, &paths.seal, &bytes).at(&paths.seal)?)
+        disk::put(self.disk, &paths.seal, &bytes).at(&paths.seal)?;
+        // in between it is in both places, and the spool counts
+        let left = self.left(name).seal;
+        self.forget_left(name).at(&left)?;
+        Ok(Became::Here)
+    }
+
+    /// Leaves a segment in the store if it is not needed here, and keeps what others' hours need of it. Says whether it did.
+    fn is_left(
+        &self,
+        (name, sealed): (&SegmentName, &Seal),
+        (events, seal): (&Key, &[u8]),
+        choice: Choice<'_>,
+    ) -> Result<bool, NotFetched> {
+        let key = segments::index_key(name)?;
+        let index = match store::read_whole(self.store, &key, segments::INDEX_BYTES_MAX) {
+            Ok(Some(index)) if !(choice.needs)(name, sealed, &index) => index,
+            Ok(_) | Err(StoreError::TooLong { .. }) => return Ok(false),
+            Err(why) => return Err(why.into()),
+        };
+        let paths = self.left(name);
+        self.disk.make_folder(&paths.folder).at(&paths.folder)?;
+        self.file(events, &paths.events, &sealed.events, false)?;
+        let path = segments::index_path(self.spool, name);
+        disk::put(self.disk, &path, &index).at(&path)?;
+        self.remove_rest(name)?;
+        crash::point(Point::DataFetched);
+        disk::put(self.disk, &paths.seal, seal).at(&paths.seal)?;
+        Ok(true)
     }
 
     /// What an earlier fetch that was cut off has left may have lines that were taken out since.
@@ -407,8 +601,8 @@ impl FetchJob<'_> {
         Ok(())
     }
 
-    /// Nobody needs what an earlier fetch that was cut off has left of a segment that is nowhere any more.
-    fn leave(&self, name: &SegmentName) -> Result<(), NotFetched> {
+    /// Nobody needs what an earlier fetch that was cut off has put into the spool of a segment that does not come.
+    fn remove_rest(&self, name: &SegmentName) -> Result<(), NotFetched> {
         let paths = name.paths(self.spool);
         for path in [raw::compressed(&paths.segment), paths.events] {
             disk::remove_if_there(self.disk, &path).at(&path)?;
@@ -600,6 +794,24 @@ mod tests {
             (id, now): (u128, UtcMs),
             work: impl FnOnce(&FetchJob<'_>) -> T,
         ) -> T {
+            self.choosing((id, now), None, work)
+        }
+
+        /// Where a label is given, what is needed is what an index says so of.
+        fn choosing<T>(
+            &self,
+            (id, now): (u128, UtcMs),
+            label: Option<&str>,
+            work: impl FnOnce(&FetchJob<'_>) -> T,
+        ) -> T {
+            let needs = |_: &SegmentName, _: &Seal, index: &[u8]| {
+                let index = str::from_utf8(index).unwrap();
+                index.split(' ').any(|one| Some(one) == label)
+            };
+            let choice = label.map(|label| Choice {
+                label,
+                needs: &needs,
+            });
             self.with_store(|store| {
                 work(&FetchJob {
                     disk: &RealDisk,
@@ -608,10 +820,46 @@ mod tests {
                     servers: &self.servers,
                     keep_free: 0,
                     at_once: 1,
+                    choice,
                     id: &PlaceId::of(id),
                     now,
                 })
             })
+        }
+
+        /// Puts a segment into the store with an index that says by which choices it is needed.
+        fn put_for(&self, name: &SegmentName, needed: &str) {
+            self.put(name, 0, (b"1\n", b"1\n"));
+            let key = segments::index_key(name).unwrap();
+            self.with_store(|store| create_of(store, &key, needed.as_bytes()).unwrap());
+        }
+
+        /// How many were fetched, and left there.
+        fn run_choosing(&self, label: Option<&str>, now: UtcMs) -> (u64, u64) {
+            let fetched = self.choosing((1, now), label, |job| job.run().unwrap());
+            assert_eq!(fetched.failed, 0);
+            (fetched.segments, fetched.left)
+        }
+
+        /// Of each of these minutes whether it is in the spool, and whether something is kept of it beside that.
+        fn is_here(&self, minutes: &[u8]) -> Vec<(bool, bool)> {
+            let is_there = |path: &Path| RealDisk.len(path).unwrap().is_some();
+            let each = minutes.iter().map(|n| {
+                let name = minute(*n);
+                let (here, left) = (
+                    name.paths(&self.spool),
+                    name.paths(&segments::unfetched(&self.spool)),
+                );
+                let parts = [
+                    is_there(&left.seal),
+                    is_there(&left.events),
+                    is_there(&segments::index_path(&self.spool, &name)),
+                ];
+                assert!(parts == [true; 3] || parts == [false; 3], "{n}: {parts:?}");
+                assert!(!is_there(&left.segment) && !is_there(&raw::compressed(&left.segment)));
+                (is_there(&here.seal), parts[0])
+            });
+            each.collect()
         }
 
         /// How many were fetched, and how many could not be.
@@ -722,6 +970,99 @@ mod tests {
         assert_eq!(bring(&names), 0);
     }
 
+    const HERE: (bool, bool) = (true, false);
+    const LEFT: (bool, bool) = (false, true);
+    const GONE: (bool, bool) = (false, false);
+
+    #[test]
+    fn what_is_not_needed_stays_in_the_store_until_it_is() {
+        let place = Setting::new();
+        let now = UtcMs(1_800_000_000_000);
+        for (n, needed) in [(0, "a"), (1, "b"), (2, "b"), (3, "c")] {
+            place.put_for(&minute(n), needed);
+        }
+        // nobody tells what it holds, or at such a length that nobody reads it
+        place.put(&minute(4), 0, (b"1\n", b"1\n"));
+        place.put_for(&minute(5), &"b ".repeat(40_000));
+        place.announce(0, &minute(0));
+        assert_eq!(place.run_choosing(Some("a"), now), (3, 3));
+        let all = [0, 1, 2, 3, 4, 5];
+        assert_eq!(place.is_here(&all), [HERE, LEFT, LEFT, LEFT, HERE, HERE]);
+        // it is known by now, also if it is announced again
+        place.announce(1, &minute(1));
+        assert_eq!(place.run_choosing(Some("a"), now.plus_ms(1)), (0, 0));
+        place.put_for(&minute(6), "b");
+        place.announce(2, &minute(6));
+        assert_eq!(place.run_choosing(Some("a"), now.plus_ms(2)), (0, 1));
+        // another share needs others, and what is here stays here
+        assert_eq!(place.run_choosing(Some("b"), now.plus_ms(3)), (3, 0));
+        assert_eq!(place.is_here(&all[..4]), [HERE, HERE, HERE, LEFT]);
+        // whoever merges all hours needs all
+        assert_eq!(place.run_choosing(None, now.plus_ms(4)), (1, 0));
+        assert_eq!(place.is_here(&all), [HERE; 6]);
+    }
+
+    #[test]
+    fn one_that_was_left_is_brought_when_it_is_asked_for() {
+        let place = Setting::new();
+        let now = UtcMs(1_800_000_000_000);
+        for n in [0, 1] {
+            place.put_for(&minute(n), "b");
+        }
+        assert_eq!(place.run_choosing(Some("a"), now), (0, 2));
+        let brought = place.choosing((1, now), Some("a"), |job| {
+            job.bring(&[minute(1)].into()).unwrap()
+        });
+        assert_eq!(brought, 1);
+        assert_eq!(place.is_here(&[0, 1]), [LEFT, HERE]);
+    }
+
+    /// Nobody announces that something was deleted or has another form since.
+    #[test]
+    fn what_was_left_is_looked_at_once_a_day() {
+        let place = Setting::new();
+        let now = UtcMs(1_800_000_000_000);
+        for n in [0, 1, 2, 3] {
+            place.put_for(&minute(n), "b");
+        }
+        assert_eq!(place.run_choosing(Some("a"), now), (0, 4));
+        let [segment, _, seal] = segments::keys(&minute(0), 0).unwrap();
+        place.with_store(|store| {
+            for key in [segment, seal] {
+                store.delete(&key).unwrap();
+            }
+        });
+        // lines were taken out of this one
+        place.put(&minute(1), 3, (b"", b""));
+        // what is kept of this one is lost
+        disk::put(
+            &RealDisk,
+            &minute(2).paths(&segments::unfetched(&place.spool)).seal,
+            b"{",
+        )
+        .unwrap();
+        let all = [0, 1, 2, 3];
+        assert_eq!(
+            place.run_choosing(Some("a"), now.plus_ms(LOOK_MS - 1)),
+            (0, 0)
+        );
+        assert_eq!(place.is_here(&all), [LEFT; 4]);
+        assert_eq!(place.run_choosing(Some("a"), now.plus_ms(LOOK_MS)), (2, 0));
+        assert_eq!(place.is_here(&all), [GONE, HERE, HERE, LEFT]);
+        // after the clock was set back
+        place.with_store(|store| {
+            let [segment, _, _] = segments::keys(&minute(3), 0).unwrap();
+            store.delete(&segment).unwrap();
+        });
+        assert_eq!(place.run_choosing(Some("a"), now.plus_ms(-1)), (0, 0));
+        assert_eq!(place.is_here(&all), [GONE, HERE, HERE, GONE]);
+        let left = segments::unfetched(&place.spool).join("2");
+        assert!(
+            RealDisk.list(&left).unwrap().is_empty(),
+            "its folders are gone"
+        );
+    }
+
     /// After a change of the spool in the configuration, or a restore: what has arrived in one says nothing of another.
     #[test]
     fn what_has_arrived_is_known_of_one_spool_only() {
@@ -741,6 +1082,7 @@ mod tests {
                 servers: &[],
                 keep_free: 0,
                 at_once: 1,
+                choice: None,
                 id,
                 now: UtcMs(0),
             };
@@ -755,7 +1097,7 @@ mod tests {
             let arrived = Arrived {
                 spool: spool.clone(),
                 last: known.clone(),
-                silent: BTreeMap::new(),
+                ..Arrived::default()
             };
             disk::put(&RealDisk, &path, &serde_json::to_vec(&arrived).unwrap()).unwrap();
             assert_eq!(

@@ -167,7 +167,7 @@ impl ReceiveJob<'_> {
         let top = self.spool.join(server.as_str());
         self.disk.make_folder(&top).at(&top)?;
         // before it is read
-        let walk = days::walk(self.disk, self.spool, slice::from_ref(server)).at(&top)?;
+        let walk = days::walk(self.disk, &[self.spool], slice::from_ref(server)).at(&top)?;
         let may_be_new = |day: &Day| {
             let of = walk.days.get(day);
             of.is_none_or(|of| known.is_open(*day, of))
@@ -207,7 +207,7 @@ impl ReceiveJob<'_> {
         let (mut sealed, mut failed) = (Vec::new(), BTreeSet::new());
         for (day, folders) in &open {
             let (names, errors) = folders.sealed(self.disk);
-            sealed.extend(names);
+            sealed.extend(names.into_iter().map(|(name, _)| name));
             for (_, why) in &errors {
                 failed.insert(**day);
                 unreadable(server, why, received);
@@ -265,7 +265,7 @@ impl ReceiveJob<'_> {
         let mut here = BTreeSet::new();
         for folders in walk.days.values() {
             let (names, errors) = folders.sealed(self.disk);
-            here.extend(names);
+            here.extend(names.into_iter().map(|(name, _)| name));
             if !errors.is_empty() {
                 // an unreadable folder may have files that are still needed; the stage that reads it reports the
                 // error

@@ -1,5 +1,5 @@
-//! One delivery to an object store: segment, events, then the seal, each created once and read back; then
-//! acknowledged, and deleted here after its time.
+//! One delivery to an object store: segment, events, what the segment holds, then the seal, each created once and read back;
+//! then acknowledged, and deleted here after its time.
 //!
 //! Nobody else acknowledges: what was read back from the store is safe there. The acknowledgements are kept on this
 //! server beside the mark of the spool that they are about, and go with it: in another spool nothing is safe yet.
@@ -26,7 +26,7 @@ use crate::{
         mirror,
         open::{Mirror, NotHere, Spool},
         segments,
-        store::{Content, Created, Key, NotAKey, Store, StoreError},
+        store::{Content, Created, Key, NotAKey, Store, StoreError, create_of},
     },
     segment::{
         acks::{self, ACKS, Ack},
@@ -58,6 +58,8 @@ pub struct StoreJob<'a> {
     pub recognize: &'a dyn Fn() -> Result<Mirror, NotHere>,
     /// Draws the id of a new spool.
     pub draw: &'a dyn Fn() -> io::Result<PlaceId>,
+    /// What a segment holds, for those who need not fetch it; `None`: nobody is told.
+    pub index: &'a dyn Fn(&SegmentName) -> Option<Vec<u8>>,
 }
 
 /// Beside the mark of the spool: the number under which was last told what has arrived there.
@@ -195,7 +197,7 @@ impl StoreJob<'_> {
         Ok(names.len() as u64)
     }
 
-    /// Creates the three files of a segment, and gives their acknowledgements.
+    /// Creates the files of a segment, and gives the acknowledgements of those that it consists of.
     fn send(
         &self,
         disk: &dyn Disk,
@@ -209,16 +211,21 @@ impl StoreJob<'_> {
         let packed = (&segment, of_segment);
         let created = segments::create_packed(disk, self.store, packed, &paths.segment);
         self.stands(&segment, of_segment, created)?;
-        for (key, path, digest) in [
-            (events, &paths.events, of_events),
-            (seal, &paths.seal, of_seal),
-        ] {
+        let create = |key: &Key, path: &Path, digest: &Digest| {
             let content = Content {
                 digest,
                 open: &|| Ok(Box::new(disk.open(path)?)),
             };
-            self.stands(&key, digest, self.store.create(&key, &content))?;
+            self.stands(key, digest, self.store.create(key, &content))
+        };
+        create(&events, &paths.events, of_events)?;
+        // one that is there already serves as well: whoever reads it compares it with the seal
+        if let Some(index) = (self.index)(name) {
+            let created = create_of(self.store, &segments::index_key(name)?, &index);
+            created.map_err(NotSent::Store)?;
+            crash::point(Point::ObjectCreated);
         }
+        create(&seal, &paths.seal, of_seal)?;
         let ack = |(digest, ending): (Digest, &str)| Ack {
             at: now(),
             file: format!("{name}.{ending}"),
@@ -312,6 +319,7 @@ mod tests {
                 keep_delivered: Duration::ZERO,
                 recognize: &|| unreachable!("nobody asks"),
                 draw: &PlaceId::draw,
+                index: &|_| None,
             };
             let arrivals = Arrivals {
                 store: &store,

@@ -6,7 +6,7 @@
 //! made again. All offsets of time zones since 2006 are whole minutes, so a minute has one hour.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{self, BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
 };
@@ -15,14 +15,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     known_lines::KnownLines,
-    runs::{LineRun, Read, ToRedact, read_segment},
+    runs::{LineRun, Read, RunKey, ToRedact, read_segment},
+    unfetched,
 };
 use crate::{
     cover::{
         clock::Lag,
         listened::{Listened, Listener},
     },
-    period::{Day, Interval, UtcMs},
+    period::{Day, Hour, Interval, UtcMs, Zone},
+    place::segments,
     segment::{
         event::{Event, EventKind},
         name::SegmentName,
@@ -72,6 +74,35 @@ pub struct Index {
     pub lost: SecondsOf,
     /// All lines of the segment, in order.
     pub runs: Vec<LineRun>,
+}
+
+impl Index {
+    /// Whether this version of the program made it of the files that a seal names.
+    pub fn is_of(&self, seal: &Seal) -> bool {
+        let has_its_lines = self.segment == seal.segment;
+        let has_its_events = self.events == seal.events;
+        self.format == FORMAT && has_its_lines && has_its_events
+    }
+
+    /// How many lines it has of each hour. An hour of which it has lost all lines is there, too: the segment still tells of it.
+    pub fn hours(&self, zone: &Zone) -> BTreeMap<Hour, u64> {
+        let mut hours = BTreeMap::new();
+        for run in &self.runs {
+            if let RunKey::Minute(minute) | RunKey::Old(minute) = run.key {
+                *hours.entry(zone.hour_of(minute.begin())).or_default() += run.lines;
+            }
+        }
+        for minute in self.lost.keys() {
+            hours.entry(zone.hour_of(minute.begin())).or_insert(0);
+        }
+        hours
+    }
+
+    /// How many of its lines are no posts.
+    pub fn rejected(&self) -> u64 {
+        let rejected = self.runs.iter().filter(|run| run.key == RunKey::Rejected);
+        rejected.map(|run| run.lines).sum()
+    }
 }
 
 /// What an events file says that decides to which hours it belongs.
@@ -127,6 +158,9 @@ pub enum IndexError {
         /// They and their times; a line that is not a post and names one of them has none.
         posts: Vec<ToRedact>,
     },
+    /// It was left in the object store, and what is kept of it says nothing any more: it is fetched once that is noticed.
+    #[error("{} cannot be used", .0.display())]
+    Unfetched(PathBuf),
 }
 
 impl IndexError {
@@ -139,7 +173,7 @@ impl IndexError {
             ),
             Self::Seal(why) => !matches!(why.source, SealError::TooNew { .. }),
             Self::Damaged { .. } => true,
-            Self::Redacted { .. } => false,
+            Self::Redacted { .. } | Self::Unfetched(_) => false,
         }
     }
 }
@@ -162,6 +196,16 @@ pub struct Indexes<'a> {
 }
 
 impl Indexes<'_> {
+    /// Where the events file of a segment lies: in the spool, or with what is kept of segments that are left in a store.
+    pub fn events_path(&self, name: &SegmentName) -> io::Result<PathBuf> {
+        let here = name.paths(self.spool);
+        Ok(if self.disk.len(&here.seal)?.is_some() {
+            here.events
+        } else {
+            name.paths(&segments::unfetched(self.spool)).events
+        })
+    }
+
     /// The index of a segment: the one that is kept, or a new one, which is then kept.
     pub fn get(&self, name: &SegmentName) -> Result<Index, IndexError> {
         self.get_knowing(name, &mut KnownLines::none())
@@ -180,8 +224,7 @@ impl Indexes<'_> {
         let folder = self.folder.join(name.folder());
         let path = folder.join(format!("{name}.json"));
         if let Some(kept) = read_kept(disk, &path).at(&path)?
-            && kept.segment == seal.segment
-            && kept.events == seal.events
+            && kept.is_of(&seal)
             && raw::is_there(disk, &paths.segment, kept.segment.bytes).at(&paths.segment)?
         {
             return Ok(kept);
@@ -235,6 +278,16 @@ impl Indexes<'_> {
             tracing::warn!("{}: the index cannot be saved: {why}", path.display());
         }
         Ok(index)
+    }
+
+    /// The index of a segment that was left in the object store, as it was delivered.
+    pub(super) fn of_unfetched(&self, name: &SegmentName) -> Result<Index, IndexError> {
+        let paths = name.paths(&segments::unfetched(self.spool));
+        let bytes = disk::read_bounded(self.disk, &paths.seal, SEAL_BYTES_MAX).at(&paths.seal)?;
+        let seal = Seal::read(&bytes, name).at(&paths.seal)?;
+        let path = segments::index_path(self.spool, name);
+        let bytes = disk::read_bounded(self.disk, &path, segments::INDEX_BYTES_MAX).at(&path)?;
+        unfetched::read(&bytes, &seal).ok_or(IndexError::Unfetched(path))
     }
 
     /// Removes the indexes of segments that are not here any more; those of some days are passed over.

@@ -46,3 +46,5 @@ pub mod runs;
 pub mod spool_segments;
 /// Compresses and deletes raw data that has been merged.
 pub mod sweep;
+/// Which segments a task leaves in the object store.
+pub mod unfetched;

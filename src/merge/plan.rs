@@ -38,6 +38,8 @@ const NEXT_MS: i64 = 15 * 60_000;
 pub struct SpoolSegment {
     /// Its name.
     pub name: SegmentName,
+    /// Whether it is in the spool, or was left in an object store.
+    pub is_here: bool,
     /// Its minute on the posts' clock; the minute in its name is by the server's clock, which may be wrong.
     pub minute: Minute,
     /// Whether its stamps are behind the posts' clock, so that its lines also belong to the next minute.
@@ -802,6 +804,7 @@ pub(super) mod testing {
         );
         let parsed: SegmentName = name.parse().unwrap();
         SpoolSegment {
+            is_here: true,
             minute: parsed.minute,
             is_slow: false,
             name: parsed,

@@ -4,7 +4,8 @@
 //! A segment may go when nothing can need it any more: every hour that its lines or its events file
 //! belong to is committed with exactly them, none of these hours waits for a further revision, all
 //! of them were found whole, and `keep_raw` has passed since. To be compressed it needs only the
-//! hours of its lines, since the lines stay.
+//! hours of its lines, since the lines stay. A segment that was left in an object store is not this machine's: another one
+//! needs it, and decides.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -51,7 +52,8 @@ pub struct Allowed {
 }
 
 impl<'a> Needs<'a> {
-    /// Before any hour is added. Of those that are not open not all hours will be: nothing is said about them.
+    /// Before any hour is added. Of those that are not open not all hours will be: nothing is said about them, nor about those
+    /// that are not here.
     pub fn new(
         spooled: &'a [SpoolSegment],
         zone: &'a Zone,
@@ -61,7 +63,10 @@ impl<'a> Needs<'a> {
             spooled,
             zone,
             of_each: vec![Need::default(); spooled.len()],
-            is_open: spooled.iter().map(is_open).collect(),
+            is_open: spooled
+                .iter()
+                .map(|segment| segment.is_here && is_open(segment))
+                .collect(),
         }
     }
 
@@ -263,6 +268,32 @@ mod tests {
             &["1310", "1400", "1430", "1431"],
             &["1310", "1400", "1430"],
         );
+    }
+
+    /// It lies in an object store, where another machine needs it, and deletes it in the end.
+    #[test]
+    fn nothing_is_said_about_what_is_not_here() {
+        let mut spooled = ["1310", "1311", "1312"].map(|minute| segment(minute, &["23_13"]));
+        let zone = Zone::named("UTC").unwrap();
+        let allowed = |spooled: &[SpoolSegment]| {
+            let mut needs = Needs::new(spooled, &zone, |_| true);
+            let candidate = Candidate {
+                hour: "2026-11-23_13".parse().unwrap(),
+                segments: vec![0, 1, 2],
+                events: vec![0, 1, 2],
+            };
+            needs.add(&candidate, Some(&plan::inputs(&candidate, spooled)));
+            let since = |_| Some(at("23T14:00"));
+            needs.allowed(since, Some(Duration::ZERO), at("30T00:00"))
+        };
+        assert_eq!(allowed(&spooled).compress, [0, 1, 2]);
+        assert_eq!(allowed(&spooled).delete, [0, 1]);
+        spooled[0].is_here = false;
+        assert_eq!(allowed(&spooled).compress, [1, 2]);
+        assert_eq!(allowed(&spooled).delete, [1]);
+        // nor does it take the place of the latest of its leg, which stays wherever it is
+        spooled[2].is_here = false;
+        assert_eq!(allowed(&spooled).delete, [1]);
     }
 
     #[test]

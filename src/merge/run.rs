@@ -329,7 +329,9 @@ impl MergeJob<'_> {
             outcome.fail(hour, &why, true);
             return Ok(nothing);
         }
-        if self.is_elsewhere(hour, former.as_ref(), outcome) {
+        if self.is_elsewhere(hour, former.as_ref(), outcome)
+            || !self.has_fetched(look, candidate, outcome)
+        {
             return Ok(nothing);
         }
         let former = former.zip(bytes.map(|bytes| Sha256::of(&bytes)));
@@ -345,8 +347,20 @@ impl MergeJob<'_> {
     /// An hour that would shrink: it waits if something of what it lacks comes from elsewhere.
     fn hold_back(&self, hour: Hour, missing: &[String], outcome: &mut MergeOutcome) {
         let names = missing.iter().filter_map(|file| SegmentName::of_file(file));
-        match (self.bring)(&names.map(|(name, _)| name).collect()) {
-            Ok(0) => outcome.fail(hour, &shrinks(missing), true),
+        let names = names.map(|(name, _)| name).collect();
+        self.bring_for(hour, &names, &shrinks(missing), outcome);
+    }
+
+    /// Fetches what an hour lacks, which then waits for the next pass; `nothing` says why it is held back if nothing came.
+    fn bring_for(
+        &self,
+        hour: Hour,
+        names: &BTreeSet<SegmentName>,
+        nothing: &str,
+        outcome: &mut MergeOutcome,
+    ) {
+        match (self.bring)(names) {
+            Ok(0) => outcome.fail(hour, nothing, true),
             Ok(brought) => {
                 outcome.brought += brought;
                 outcome.waiting += 1;
@@ -356,6 +370,21 @@ impl MergeJob<'_> {
                 outcome.fail(hour, &why, false);
             }
         }
+    }
+
+    /// Whether all segments of an hour are here. A task with another share may have left some in the object store.
+    fn has_fetched(&self, look: &Look, candidate: &Candidate, outcome: &mut MergeOutcome) -> bool {
+        let segments = candidate.segments.iter();
+        let segments = segments.filter_map(|number| look.spooled.get(*number));
+        let left = segments.filter(|segment| !segment.is_here);
+        let left: BTreeSet<SegmentName> = left.map(|segment| segment.name.clone()).collect();
+        if left.is_empty() {
+            return true;
+        }
+        let segments = plural(left.len() as u64, "segment", "segments");
+        let nothing = format!("{segments} of it cannot be fetched from the object store");
+        self.bring_for(candidate.hour, &left, &nothing, outcome);
+        false
     }
 
     /// Whether another machine has committed the next revision, or may have.

@@ -12,11 +12,12 @@ use super::{
     index::{Index, IndexError, Indexes},
     known_lines::KnownLines,
     plan::SpoolSegment,
-    runs::{RunKey, ToRedact},
+    runs::ToRedact,
 };
 use crate::{
     alarm::AlarmKind,
     period::{Day, UtcMs, Zone},
+    place::segments,
     segment::{
         acks::{self, Ack},
         aside,
@@ -50,10 +51,16 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// Lists a spool, without reading the folders of hours.
+    /// Lists a spool, and what is kept of segments that were left in the object store, without reading the folders of hours.
     pub fn of(indexes: &Indexes<'_>) -> io::Result<Self> {
-        let servers = spool::servers(indexes.disk, indexes.spool)?;
-        let walked = days::walk(indexes.disk, indexes.spool, &servers)?;
+        let unfetched = segments::unfetched(indexes.spool);
+        let spools = [indexes.spool, &unfetched];
+        let mut servers = BTreeSet::new();
+        for spool in spools {
+            servers.extend(spool::servers(indexes.disk, spool)?);
+        }
+        let servers: Vec<ServerId> = servers.into_iter().collect();
+        let walked = days::walk(indexes.disk, &spools, &servers)?;
         let unreadable = walked.unreadable.iter();
         let unreadable = unreadable.map(|(server, why)| unreadable_folder(indexes, server, why));
         Ok(Self {
@@ -122,14 +129,26 @@ pub fn read(
     mut tell: impl FnMut(usize, usize),
 ) -> FoundSegments {
     let mut found = FoundSegments::default();
-    let mut names = Vec::new();
+    let (mut names, mut unfetched) = (Vec::new(), BTreeSet::new());
+    let elsewhere = segments::unfetched(indexes.spool);
     for of_day in days.iter().filter_map(|day| walk.days.get(day)) {
         let (sealed, unreadable) = of_day.sealed(indexes.disk);
-        names.extend(sealed);
+        for (name, folder) in sealed {
+            if folder.starts_with(&elsewhere) {
+                unfetched.insert(name);
+            } else {
+                names.push(name);
+            }
+        }
         let unreadable = unreadable.iter();
         let unusable = unreadable.map(|(server, why)| unreadable_folder(indexes, server, why));
         found.unusable.extend(unusable);
     }
+    // one that was fetched a moment ago may be in both
+    for name in &names {
+        unfetched.remove(name);
+    }
+    names.extend(unfetched.iter().cloned());
     let (mut names, foreign): (Vec<_>, Vec<_>) = names
         .into_iter()
         .partition(|name| name.stream == indexes.stream);
@@ -143,11 +162,17 @@ pub fn read(
     (acks, found.acks) = acknowledged(indexes, (&walk.servers, closed), &names);
     let count = names.len();
     let names = by_copies(names);
-    let of_index = |name: &SegmentName, index: &Index| {
-        let ack = acks.get(&format!("{name}.seal.json"));
-        summary(name, index, zone, ack.map(|ack| ack.at.min(now)))
+    let of_index = |name: &SegmentName, index: &Index| SpoolSegment {
+        is_here: !unfetched.contains(name),
+        ..summary(
+            name,
+            index,
+            zone,
+            acks.get(&format!("{name}.seal.json"))
+                .map(|ack| ack.at.min(now)),
+        )
     };
-    let work = |copies| read_copies(indexes, copies, &of_index);
+    let work = |copies| read_copies(indexes, (copies, &unfetched), &of_index);
     let outcome = workers::in_order(&names, threads, work, |read| {
         for (name, result) in read {
             match result {
@@ -182,7 +207,7 @@ fn by_copies(names: Vec<SegmentName>) -> Vec<Vec<SegmentName>> {
 /// Reads segments that have many lines in common.
 fn read_copies<'a>(
     indexes: &Indexes<'_>,
-    copies: &'a Vec<SegmentName>,
+    (copies, unfetched): (&'a Vec<SegmentName>, &BTreeSet<SegmentName>),
     of_index: &impl Fn(&SegmentName, &Index) -> SpoolSegment,
 ) -> Vec<(&'a SegmentName, Result<SpoolSegment, IndexError>)> {
     let mut known = match copies.as_slice() {
@@ -191,7 +216,11 @@ fn read_copies<'a>(
         _ => KnownLines::some(),
     };
     let mut read = |name| {
-        let index = indexes.get_knowing(name, &mut known)?;
+        let index = if unfetched.contains(name) {
+            indexes.of_unfetched(name)?
+        } else {
+            indexes.get_knowing(name, &mut known)?
+        };
         Ok(of_index(name, &index))
     };
     copies.iter().map(|name| (name, read(name))).collect()
@@ -225,35 +254,23 @@ fn acknowledged(
 
 /// What the plan needs of an index, before it is known where it lies on the posts' clock.
 fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs>) -> SpoolSegment {
-    let (mut hours, mut rejected) = (BTreeMap::new(), 0);
-    for run in &index.runs {
-        match run.key {
-            RunKey::Minute(minute) | RunKey::Old(minute) => {
-                *hours.entry(zone.hour_of(minute.begin())).or_default() += run.lines;
-            }
-            RunKey::Rejected => rejected += run.lines,
-        }
-    }
-    // it still tells of an hour that it has lost all its lines of
-    for minute in index.lost.keys() {
-        hours.entry(zone.hour_of(minute.begin())).or_insert(0);
-    }
     SpoolSegment {
         name: name.clone(),
+        is_here: true,
         minute: name.minute,
         is_slow: false,
         number: index.facts.number,
         offset_ms: index.facts.offset_ms,
         lag: index.lag,
         step_ms: index.facts.step_ms,
-        rejected,
+        rejected: index.rejected(),
         began: index.facts.began,
         sha256: index.segment.sha256,
         formerly: index.formerly.clone(),
         lines: index.runs.iter().map(|run| run.lines).sum(),
         events_sha256: index.events.sha256,
         events: index.events.lines,
-        hours,
+        hours: index.hours(zone),
         started: index.facts.started,
         is_first: index.facts.is_first,
         ends_early: index.facts.ends_early,

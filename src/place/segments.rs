@@ -3,6 +3,7 @@
 //! ```text
 //! 2/2026-11-23/14/2_sample_20261123T1400Z_3fa9c01b_000.jsonl.zst      as in a spool's folder, compressed before it was delivered
 //!                 2_sample_20261123T1400Z_3fa9c01b_000.events.jsonl
+//!                 2_sample_20261123T1400Z_3fa9c01b_000.index.json     what it holds, for those who need not fetch it; may be missing
 //!                 2_sample_20261123T1400Z_3fa9c01b_000.seal.json      created last: it speaks of the plain bytes
 //!                 2_sample_20261123T1400Z_3fa9c01b_000.redacted-12.jsonl.zst    without the lines that the first 12 redactions are
 //!                 2_sample_20261123T1400Z_3fa9c01b_000.redacted-12.seal.json    about; created before those above are deleted
@@ -14,7 +15,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::store::{Content, Created, Key, NotAKey, Store, StoreError};
@@ -46,8 +47,17 @@ pub fn bring_nothing(_names: &BTreeSet<SegmentName>) -> Result<u64, StoreError> 
     Ok(0)
 }
 
-/// The endings of the three files of a segment, in the order in which they are created.
-const ENDINGS: [&str; 3] = ["jsonl.zst", "events.jsonl", "seal.json"];
+/// The endings of the files of a segment, in the order in which they are created and deleted.
+const ENDINGS: [(Which, &str); 4] = [
+    (Which::Segment, "jsonl.zst"),
+    (Which::Events, "events.jsonl"),
+    (Which::Index, "index.json"),
+    (Which::Seal, "seal.json"),
+];
+
+/// An index has some hundred bytes, and as many for each minute that its posts are of. A longer one would cost those who do not
+/// need the segment more than the segment costs.
+pub const INDEX_BYTES_MAX: u64 = 64 * 1024;
 
 /// Where the files of a server lie.
 pub fn prefix(server: &ServerId) -> String {
@@ -81,29 +91,57 @@ fn of_form(form: u64) -> String {
 
 /// The keys of the three files of a segment in an object store, in one of its forms.
 pub fn keys(name: &SegmentName, form: u64) -> Result<[Key; 3], NotAKey> {
-    let [segment, events, seal] = ENDINGS;
     let form = of_form(form);
     keys_of(
         name,
         [
-            &format!("{form}{segment}"),
-            events,
-            &format!("{form}{seal}"),
+            &format!("{form}jsonl.zst"),
+            "events.jsonl",
+            &format!("{form}seal.json"),
         ],
     )
 }
 
-/// The same in a folder, where a segment is not compressed yet.
-pub fn plain_keys(name: &SegmentName) -> Result<[Key; 3], NotAKey> {
-    let [_, events, seal] = ENDINGS;
-    keys_of(name, ["jsonl", events, seal])
+/// The key of what a segment holds, as it was delivered.
+pub fn index_key(name: &SegmentName) -> Result<Key, NotAKey> {
+    Key::try_from(text(name, "index.json"))
 }
 
-/// A file of a segment: its place in [`keys`], and the form; the events file is of all forms.
+/// Where a machine keeps what it needs of segments that it leaves in the store: the same folders as in its spool, with seal,
+/// events file and index of each.
+pub fn unfetched(spool: &Path) -> PathBuf {
+    spool.join("_unfetched")
+}
+
+/// Where it keeps the index of one.
+pub fn index_path(spool: &Path, name: &SegmentName) -> PathBuf {
+    let folder = unfetched(spool).join(name.folder());
+    folder.join(format!("{name}.index.json"))
+}
+
+/// The same in a folder, where a segment is not compressed yet.
+pub fn plain_keys(name: &SegmentName) -> Result<[Key; 3], NotAKey> {
+    keys_of(name, ["jsonl", "events.jsonl", "seal.json"])
+}
+
+/// The files of a segment in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Which {
+    /// Its lines.
+    Segment,
+    /// What its collector has reported.
+    Events,
+    /// What it holds, in the form in which it was delivered.
+    Index,
+    /// What the others must be.
+    Seal,
+}
+
+/// A file of a segment, and of which form; events file and index have one form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct File {
-    /// Segment, events, seal.
-    pub which: usize,
+    /// Which of its files.
+    pub which: Which,
     /// Of which form.
     pub form: u64,
 }
@@ -119,9 +157,15 @@ pub fn parse(key: &Key, server: &ServerId) -> Option<(SegmentName, File)> {
         }
         None => (0, ending),
     };
-    let which = ENDINGS.iter().position(|one| *one == ending)?;
-    let own = keys(&name, form).ok()?;
-    let is_it = name.server == *server && own.get(which) == Some(key);
+    let (which, _) = *ENDINGS.iter().find(|(_, one)| *one == ending)?;
+    let [segment, events, seal] = keys(&name, form).ok()?;
+    let own = match which {
+        Which::Segment => segment,
+        Which::Events => events,
+        Which::Index => index_key(&name).ok()?,
+        Which::Seal => seal,
+    };
+    let is_it = name.server == *server && own == *key;
     is_it.then_some((name, File { which, form }))
 }
 
@@ -137,9 +181,10 @@ impl There {
     /// A file of it is there.
     pub fn take(&mut self, file: File) {
         match file.which {
-            0 => self.forms.entry(file.form).or_default()[0] = true,
-            1 => self.events = true,
-            _ => self.forms.entry(file.form).or_default()[1] = true,
+            Which::Segment => self.forms.entry(file.form).or_default()[0] = true,
+            Which::Events => self.events = true,
+            Which::Index => (),
+            Which::Seal => self.forms.entry(file.form).or_default()[1] = true,
         }
     }
 
@@ -215,6 +260,10 @@ pub fn delete_former(store: &dyn Store, name: &SegmentName) -> Result<(), StoreE
         store.delete(&segment)?;
         store.delete(&seal)?;
     }
+    if 0 < latest {
+        // it counts the lines of the first form
+        store.delete(&index_key(name).map_err(io::Error::other)?)?;
+    }
     Ok(())
 }
 
@@ -264,18 +313,24 @@ mod tests {
             let keys = keys(&name, 0).unwrap();
             let seal = format!("2/2026-11-23/14/{text}.seal.json");
             assert_eq!(keys[2].as_str(), seal);
-            for (which, key) in keys.iter().enumerate() {
+            let [segment, events, seal] = keys.clone();
+            for (which, key) in [
+                (Which::Segment, segment),
+                (Which::Events, events),
+                (Which::Index, index_key(&name).unwrap()),
+                (Which::Seal, seal),
+            ] {
                 let file = File { which, form: 0 };
-                assert_eq!(parse(key, &two), Some((name.clone(), file)));
-                assert_eq!(parse(key, &one), None);
+                assert_eq!(parse(&key, &two), Some((name.clone(), file)));
+                assert_eq!(parse(&key, &one), None);
             }
             let redacted = super::keys(&name, 12).unwrap();
             assert_eq!(redacted[1], keys[1]);
             let seal = format!("2/2026-11-23/14/{text}.redacted-12.seal.json");
             assert_eq!(redacted[2].as_str(), seal);
-            for which in [0, 2] {
+            for (which, key) in [(Which::Segment, &redacted[0]), (Which::Seal, &redacted[2])] {
                 let file = File { which, form: 12 };
-                assert_eq!(parse(&redacted[which], &two), Some((name.clone(), file)));
+                assert_eq!(parse(key, &two), Some((name.clone(), file)));
             }
         }
         for wrong in [
@@ -286,6 +341,7 @@ mod tests {
             "2/2026-11-23/14/2_sample_20261123T1400Z_3fa9c01b_000.redacted-012.seal.json",
             "2/2026-11-23/14/2_sample_20261123T1400Z_3fa9c01b_000.redacted-0.seal.json",
             "2/2026-11-23/14/2_sample_20261123T1400Z_3fa9c01b_000.redacted-12.events.jsonl",
+            "2/2026-11-23/14/2_sample_20261123T1400Z_3fa9c01b_000.redacted-12.index.json",
             "2/acks.jsonl",
         ] {
             let key = Key::try_from(wrong.to_owned()).unwrap();
@@ -300,11 +356,12 @@ mod tests {
             there.take(File { which, form });
             there.latest()
         };
-        assert_eq!(take(0, 0), None);
-        assert_eq!(take(2, 0), None);
-        assert_eq!(take(1, 0), Some(0));
-        assert_eq!(take(0, 7), Some(0));
-        assert_eq!(take(2, 9), Some(0));
-        assert_eq!(take(2, 7), Some(7));
+        assert_eq!(take(Which::Segment, 0), None);
+        assert_eq!(take(Which::Seal, 0), None);
+        assert_eq!(take(Which::Index, 0), None);
+        assert_eq!(take(Which::Events, 0), Some(0));
+        assert_eq!(take(Which::Segment, 7), Some(0));
+        assert_eq!(take(Which::Seal, 9), Some(0));
+        assert_eq!(take(Which::Seal, 7), Some(7));
     }
 }

@@ -31,6 +31,9 @@ pub struct Folders {
     pub version: Option<Sha256>,
 }
 
+/// Segments, each with its folder.
+pub type InFolders<'a> = Vec<(SegmentName, &'a Path)>;
+
 /// What was found of a spool.
 #[derive(Debug, Default)]
 pub struct Walk {
@@ -40,10 +43,13 @@ pub struct Walk {
     pub unreadable: Vec<(ServerId, io::Error)>,
 }
 
-/// Lists the spool of these servers, without reading the folders of hours.
-pub fn walk(disk: &dyn Disk, spool: &Path, servers: &[ServerId]) -> io::Result<Walk> {
+/// Lists what these spools have of these servers, without reading the folders of hours.
+pub fn walk(disk: &dyn Disk, spools: &[&Path], servers: &[ServerId]) -> io::Result<Walk> {
     let mut walk = Walk::default();
-    for server in servers {
+    let each = spools
+        .iter()
+        .flat_map(|spool| servers.iter().map(move |server| (spool, server)));
+    for (spool, server) in each {
         let (found, unreadable) = match spool::hour_folders(disk, spool, server) {
             Ok(walked) => (walked.found, walked.unreadable),
             Err(why) => (Vec::new(), vec![why]),
@@ -71,14 +77,14 @@ impl Folders {
             .map(|(server, folder)| (server, folder.as_path()))
     }
 
-    /// The sealed segments in them, and in which folder of whom nothing could be seen.
-    pub fn sealed(&self, disk: &dyn Disk) -> (Vec<SegmentName>, Vec<(ServerId, io::Error)>) {
+    /// The sealed segments in them, each with its folder, and in which folder of whom nothing could be seen.
+    pub fn sealed(&self, disk: &dyn Disk) -> (InFolders<'_>, Vec<(ServerId, io::Error)>) {
         let (mut names, mut unreadable) = (Vec::new(), Vec::new());
         for (server, folder) in &self.folders {
             match spool::in_folder(disk, folder, server) {
                 Ok(here) => {
                     let sealed = here.into_iter().filter(|(_, found)| found.sealed);
-                    names.extend(sealed.map(|(name, _)| name));
+                    names.extend(sealed.map(|(name, _)| (name, folder.as_path())));
                 }
                 Err(why) => unreadable.push((server.clone(), why)),
             }

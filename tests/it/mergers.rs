@@ -15,6 +15,10 @@ use std::{
 use serde_json::Value;
 
 use super::object_store::{LATEST, NOW, Servers, check_log, check_vault, data, minutes_of, put};
+
+/// When what came late at [`LATEST`] is fetched, and when it has settled.
+const LATER: &str = "2026-11-23T20:00:00Z";
+const MUCH_LATER: &str = "2026-11-23T21:30:00Z";
 use crate::support::{
     folder::files_below,
     object_store::Faults,
@@ -294,6 +298,108 @@ fn tasks_that_share_the_hours_do_each_its_own_and_all_of_them_together() {
     }
     assert_eq!(hours, 6);
     servers.check("m1", LATEST, &["merge", "--share", "3/2"], 2);
+}
+
+/// The segments that a merger has: in its spool, and those of which it only knows what they hold.
+fn known(servers: &Servers, merger: &str) -> [BTreeSet<String>; 2] {
+    let spool = servers.dir.path().join(merger).join("merger/spool");
+    let left = spool.join("_unfetched");
+    let seals = |is_left: bool| {
+        let files = files_below(&spool).into_iter();
+        let of = files.filter(|file| file.starts_with(&left) == is_left);
+        let names = of.map(|file| file.file_name().unwrap().to_str().unwrap().to_owned());
+        let names: BTreeSet<String> = names
+            .filter_map(|name| Some(name.strip_suffix(".seal.json")?.to_owned()))
+            .collect();
+        names
+    };
+    [seals(false), seals(true)]
+}
+
+#[test]
+fn a_task_fetches_the_segments_of_its_share_and_what_else_its_hours_turn_out_to_need() {
+    let servers = Servers::with_vault();
+    let plain = Site::new("UTC");
+    let mut late = Vec::new();
+    for n in 0..4 {
+        let begin = at("2026-11-23T12:10:00Z").plus_ms(n * 3_600_000);
+        for server in ["1", "2"] {
+            let mut segments = minutes_of(begin, server);
+            plain.put(&segments);
+            late.extend(segments.pop());
+            put(&segments, &servers.spool(server));
+        }
+    }
+    for server in ["1", "2"] {
+        servers.check(server, NOW, &["deliver"], 0);
+    }
+    let all: BTreeSet<String> = names(&servers);
+    let mut fetched = BTreeSet::new();
+    for (merger, share) in [("m1", "1/2"), ("m2", "2/2")] {
+        let said = servers.check(merger, LATEST, &["merge", "--share", share], 0);
+        assert!(said.contains("of other shares in s3://"), "{said}");
+        let [here, left] = known(&servers, merger);
+        assert!(!here.is_empty() && !left.is_empty(), "{here:?}, {left:?}");
+        assert!(here.is_disjoint(&left));
+        assert_eq!(&here | &left, all, "{merger}");
+        fetched.extend(here);
+        // nothing of what was left lies here
+        let spool = servers.dir.path().join(merger).join("merger/spool");
+        let files = files_below(&spool.join("_unfetched"));
+        assert_eq!(files.len(), 3 * left.len());
+        assert!(
+            !files
+                .iter()
+                .any(|file| file.extension().is_some_and(|is| is == "zst"))
+        );
+        // asked again, it fetches and leaves nothing more
+        servers.check(merger, LATEST, &["merge", "--share", share], 4);
+        assert_eq!(known(&servers, merger), [&all - &left, left]);
+    }
+    assert_eq!(fetched, all, "each segment is somebody's");
+    // what comes late goes to those who need it, and its hours are made anew with all of theirs
+    for segment in &late {
+        put(
+            std::slice::from_ref(segment),
+            &servers.spool(segment.name.server.as_str()),
+        );
+    }
+    for server in ["1", "2"] {
+        servers.check(server, LATEST, &["deliver"], 0);
+    }
+    for (merger, share) in [("m1", "1/2"), ("m2", "2/2")] {
+        for now in [LATER, MUCH_LATER] {
+            servers.check(merger, now, &["merge", "--share", share], 0);
+        }
+    }
+    let revisions = check_vault(&servers);
+    plain.merge(MUCH_LATER);
+    let expected = data(&plain.vault());
+    // the other task brings its copy up to date when it merges
+    servers.check("m1", MUCH_LATER, &["merge", "--share", "1/2"], 4);
+    let found = data(&servers.dir.path().join("m1/vault"));
+    for (name, bytes) in &expected {
+        assert!(found[name] == *bytes, "{}", name.display());
+    }
+    assert!(
+        revisions.values().any(|revision| *revision == 2),
+        "{revisions:?}"
+    );
+    // whoever takes over another share, or merges all hours, fetches what that needs
+    for (merger, args) in [("m1", &["merge", "--share", "2/2"][..]), ("m2", &["merge"])] {
+        assert!(!known(&servers, merger)[1].is_empty());
+        let said = servers.check(merger, MUCH_LATER, args, 4);
+        assert!(said.contains("fetched"), "{said}");
+        assert_eq!(known(&servers, merger), [names(&servers), BTreeSet::new()]);
+    }
+}
+
+/// The segments in the store.
+fn names(servers: &Servers) -> BTreeSet<String> {
+    let files = servers.segments().into_keys();
+    let seals = files.filter_map(|key| Some(key.strip_suffix(".seal.json")?.to_owned()));
+    let names = seals.map(|key| key.rsplit('/').next().unwrap().to_owned());
+    names.collect()
 }
 
 #[test]

@@ -585,8 +585,30 @@ impl Servers {
         said
     }
 
-    /// The segments in the store.
-    fn segments(&self) -> BTreeMap<String, Vec<u8>> {
+    /// The segments in the store. Beside each that is whole lies what it holds.
+    pub(crate) fn segments(&self) -> BTreeMap<String, Vec<u8>> {
+        let (indexes, files): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            (self.spooled().into_iter()).partition(|(key, _)| key.ends_with(".index.json"));
+        for key in files.keys().filter(|key| key.ends_with(".seal.json")) {
+            let index = key.replace(".seal.json", ".index.json");
+            assert!(
+                key.contains(".redacted-") || indexes.contains_key(&index),
+                "{key}"
+            );
+        }
+        files
+    }
+
+    /// No index outlives the lines that it counts.
+    fn check_indexes(&self) {
+        let files = self.spooled();
+        for key in files.keys().filter(|key| key.ends_with(".index.json")) {
+            let segment = key.replace(".index.json", ".jsonl.zst");
+            assert!(files.contains_key(&segment), "{key} is left");
+        }
+    }
+
+    fn spooled(&self) -> BTreeMap<String, Vec<u8>> {
         let objects = self.store.objects().into_iter();
         let own = objects
             .filter_map(|(key, bytes)| Some((key.strip_prefix("x/spool/")?.to_owned(), bytes)));
@@ -677,8 +699,9 @@ fn what_is_delivered_to_an_object_store_is_merged_as_if_it_had_come_on_a_disk() 
             "{}",
             String::from_utf8_lossy(&ended.stderr)
         );
+        assert!(servers.spooled().len() >= nth);
         let arrived = plainly(servers.segments());
-        assert!(arrived.len() >= nth && arrived.iter().all(|(key, bytes)| sent[key] == *bytes));
+        assert!(arrived.iter().all(|(key, bytes)| sent[key] == *bytes));
         // a segment without its seal is not fetched
         if nth == 2 {
             servers.check("1", "2026-11-23T13:10:30Z", &["merge"], 4);
@@ -1781,6 +1804,7 @@ fn raw_data_goes_from_the_store_behind_hours_that_are_whole_there_and_rows_stand
         left.keys().collect::<Vec<_>>()
     );
     assert_eq!(own("m1"), left);
+    servers.check_indexes();
     servers.check("m2", KEPT, &["merge"], 4);
 
     // one that never had the raw data merges what comes late
@@ -1864,6 +1888,7 @@ fn what_is_redacted_lies_nowhere_in_the_store_and_in_no_copy_whoever_is_killed()
             .keys()
             .any(|key| key.contains(".redacted-2.seal.json"))
     );
+    servers.check_indexes();
     let latest = check_vault(&servers);
     assert_eq!((latest["2026-11-23_13"], latest["left over"]), (2, 0));
     // the copies follow, and a server that delivers once more brings nothing back

@@ -883,6 +883,7 @@ impl<'a> Server<'a> {
                 }
                 let parts = listener.finish();
                 let stock = SpoolSegment {
+                    is_here: true,
                     listened: parts.clone(),
                     minute: *minute,
                     is_slow: false,

@@ -162,7 +162,7 @@ fn read(
     due: &DueHour,
     input: &EventsInput,
 ) -> Result<EventsFile, HourError> {
-    let path = input.name.paths(indexes.spool).events;
+    let path = indexes.events_path(&input.name).at(indexes.spool)?;
     let file = indexes.disk.open(&path).at(&path)?;
     let (events, sha256) = read_records(BufReader::new(file)).at(&path)?;
     let known = due.known.get(&input.name);

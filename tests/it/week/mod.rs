@@ -750,6 +750,7 @@ impl<'a> Server<'a> {
                     _ => None,
                 });
                 let stock = SpoolSegment {
+                    is_here: true,
                     minute: name.minute,
                     is_slow: false,
                     number: *number,

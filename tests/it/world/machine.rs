@@ -11,8 +11,18 @@ use std::{
 
 use twinstream::{
     config::settings::{Merge, Server},
-    deliver::{fetch::FetchJob, receive::ReceiveJob, to_store::StoreJob},
-    merge::{deletions::Honour, job::MergeJob, outcome::MergeOutcome},
+    deliver::{
+        fetch::{Choice, FetchJob},
+        receive::ReceiveJob,
+        to_store::StoreJob,
+    },
+    merge::{
+        deletions::Honour,
+        index::Indexes,
+        job::MergeJob,
+        outcome::MergeOutcome,
+        unfetched::{self, OwnHours},
+    },
     period::{Hour, UtcMs},
     place::{
         decide::Asks,
@@ -22,7 +32,10 @@ use twinstream::{
         segments::Elsewhere,
         store::Store,
     },
-    segment::name::ServerId,
+    segment::{
+        name::{SegmentName, ServerId},
+        seal::Seal,
+    },
     share::Share,
     source::{Stream, key::Key},
     vault::{
@@ -106,7 +119,7 @@ impl Collector {
     }
 
     /// Delivers all that is sealed.
-    pub(crate) fn deliver(&self, ways: &Ways, now: UtcMs) -> Result<u64, String> {
+    pub(crate) fn deliver(&self, ways: &Ways, stream: Stream, now: UtcMs) -> Result<u64, String> {
         let root = Path::new(ROOT);
         let opener = Opener::of(&self.disk, root);
         let opener = Opener {
@@ -118,6 +131,15 @@ impl Collector {
             .map_err(told)?;
         let (store, mirror) = (ways.spool(), root.join("mirror"));
         let unopened = mirror.clone().into();
+        let nothing = Redactions::none(stream.source);
+        let indexes = Indexes {
+            disk: &self.disk,
+            stream: stream.word,
+            spool: &spool,
+            folder: &root.join("index"),
+            keep: false,
+            redactions: &nothing,
+        };
         let job = StoreJob {
             server: &self.id,
             spool: &spool,
@@ -126,6 +148,7 @@ impl Collector {
             keep_delivered: KEEP_DELIVERED,
             recognize: &|| opener.spool::<OfMirror>(&unopened, Asks::Use),
             draw: &|| Ok(PlaceId::of(mix(3, self.id.as_str().len() as u64).into())),
+            index: &|name| unfetched::to_deliver(&indexes, name),
         };
         let plan = job.look(&self.disk, now).map_err(told)?;
         let delivered = job.carry_out(&self.disk, &plan, &|| now, |_| ());
@@ -210,7 +233,28 @@ impl Merger {
             .spool(&spool_of(root).into(), Asks::Make)
             .map_err(told)?;
         let (store, ids) = (ways.spool(), archive.ids());
-        let spool_there = self.fetch(&opener, (&own, &ids), &store, now)?;
+        let share = match task {
+            Task::Merge(_, share) => *share,
+            _ => None,
+        };
+        let hours = share.map(|share| OwnHours {
+            zone: &archive.settings.timezone,
+            stream: archive.stream.word,
+            share,
+        });
+        let label = hours.as_ref().map(OwnHours::label);
+        let needs = |name: &SegmentName, seal: &Seal, index: &[u8]| {
+            let needs = (hours.as_ref()).is_none_or(|hours| hours.need(name, seal, index));
+            if !needs {
+                ways.happens("segments stayed in the store");
+            }
+            needs
+        };
+        let choice = label.as_ref().map(|label| Choice {
+            label,
+            needs: &needs,
+        });
+        let spool_there = self.fetch(&opener, (&own, &ids, choice), &store, now)?;
         let received = ReceiveJob {
             disk,
             data_dir: root,
@@ -235,7 +279,10 @@ impl Merger {
                 Elsewhere::Nowhere
             },
             bring: &|names| match &spool_there {
-                Some(id) => self.fetch_job((&own, &ids), &store, id, now).bring(names),
+                Some(id) => {
+                    let job = self.fetch_job((&own, &ids, None), &store, id, now);
+                    job.bring(names)
+                }
                 None => Ok(0),
             },
             stream: archive.stream,
@@ -247,7 +294,7 @@ impl Merger {
                 _ => Honour::Daily,
             },
             asked: const { &BTreeSet::new() },
-            share: None,
+            share,
             compress: &Effort::Fast,
             threads: 1,
             unit_bytes: 4 << 20,
@@ -261,11 +308,7 @@ impl Merger {
         let (outcome, outdated) = match task {
             Task::Merge(..) | Task::Honour => {
                 let job = match task {
-                    Task::Merge(asked, share) => MergeJob {
-                        asked,
-                        share: *share,
-                        ..job
-                    },
+                    Task::Merge(asked, _) => MergeJob { asked, ..job },
                     _ => job,
                 };
                 let outcome = job.run(&mut |_| ()).map_err(told)?;
@@ -331,7 +374,7 @@ impl Merger {
 
     fn fetch_job<'a>(
         &'a self,
-        (spool, servers): (&'a Spool, &'a [ServerId]),
+        (spool, servers, choice): (&'a Spool, &'a [ServerId], Option<Choice<'a>>),
         store: &'a dyn Store,
         id: &'a PlaceId,
         now: UtcMs,
@@ -345,6 +388,7 @@ impl Merger {
             id,
             now,
             at_once: 1,
+            choice,
         }
     }
 
@@ -352,7 +396,7 @@ impl Merger {
     fn fetch(
         &self,
         opener: &Opener<'_>,
-        own: (&Spool, &[ServerId]),
+        own: (&Spool, &[ServerId], Option<Choice<'_>>),
         store: &dyn Store,
         now: UtcMs,
     ) -> Result<Option<PlaceId>, String> {

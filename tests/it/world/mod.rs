@@ -58,7 +58,7 @@ const SEEDS: u64 = 8;
 const ALL_OCCUR: u64 = 30;
 
 /// What has to have happened in some of them.
-const KINDS: [&str; 33] = [
+const KINDS: [&str; 34] = [
     "a clock is ahead",
     "a clock is behind",
     "a clock was set",
@@ -85,6 +85,7 @@ const KINDS: [&str; 33] = [
     "posts were taken out",
     "raw data went",
     "rows stood for raw data",
+    "segments stayed in the store",
     "slept",
     "slow down",
     "the answer was lost",
@@ -424,7 +425,7 @@ impl World {
                 disk: collector.disk.clone(),
                 fate,
                 does: Box::new(move |ways: &Ways| {
-                    if let Err(why) = collector.deliver(ways, now)
+                    if let Err(why) = collector.deliver(ways, archive.stream, now)
                         && !may_fail(&why)
                         && !collector.disk.is_out()
                     {
@@ -547,6 +548,7 @@ impl World {
 
     fn deliver_all(&self) {
         let (now, delivered) = (self.now, Mutex::new(Vec::new()));
+        let stream = self.archive.stream;
         for collector in &self.collectors {
             let delivered = &delivered;
             let act = Act {
@@ -554,7 +556,8 @@ impl World {
                 disk: collector.disk.clone(),
                 fate: Fate::default(),
                 does: Box::new(move |ways: &Ways| {
-                    delivered.lock().unwrap().push(collector.deliver(ways, now));
+                    let sent = collector.deliver(ways, stream, now);
+                    delivered.lock().unwrap().push(sent);
                 }),
             };
             self.stage.act(0, vec![act]);

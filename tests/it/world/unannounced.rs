@@ -97,7 +97,7 @@ impl Calm {
             segment.put(&one.disk, &spool_of(Path::new(ROOT)), true);
         }
         self.acts(format!("server {}", one.id), &one.disk, |ways| {
-            let sent = one.deliver(ways, at(now)).unwrap();
+            let sent = one.deliver(ways, self.archive.stream, at(now)).unwrap();
             assert_eq!(sent, segments.len() as u64);
         });
     }
