@@ -1170,7 +1170,14 @@ fn check_week(seed: u64, rate: Rate) -> Seen {
     }
     // whether a server that is gone still listened after its last event, nobody can tell
     let unsure = (world.sparse.iter()).rfind(|made_ms| **made_ms + 2_000 < world.gone.1);
-    let unsure = unsure.map_or(0..0, |last_ms| last_ms / 1_000..world.gone.1 / 1_000);
+    // its last event is in the second in which an instance saw it, by whose clock time was requested
+    let seen_ms = |made_ms: i64| {
+        let seen = (world.instances.iter()).map(|one| one.seen_ms(world.relayed_ms(made_ms)));
+        seen.min().unwrap_or(made_ms).min(made_ms)
+    };
+    let unsure = unsure.map_or(0..0, |last_ms| {
+        seen_ms(*last_ms) / 1_000..world.gone.1 / 1_000
+    });
     for (begin, account) in found(&world, &stock, &truths, 0..WEEK_S) {
         let mut causes: Vec<[Option<Cause>; 3]> = vec![[None; 3]; 3_600];
         for gap in &account.gaps {
