@@ -24,7 +24,7 @@ use twinstream::{
     vault::{
         csv,
         deleted::Deleted,
-        xz::{Compress, Effort, XzWriter},
+        xz::{Compress, Effort, Filling, XzWriter},
     },
     world::disk::RealDisk,
 };
@@ -199,7 +199,8 @@ fn xz(bencher: Bencher, effort: &str) {
     bencher
         .counter(BytesCount::of_slice(&rows))
         .bench_local(|| {
-            let mut file = XzWriter::create(&RealDisk, &path, effort, 1).expect("a new file");
+            let mut file = XzWriter::create(&RealDisk, &path, effort, (1, Filling::Gradual))
+                .expect("a new file");
             file.write_all(&rows).expect("room for it");
             file.finish("rows.xz".to_owned(), 0).expect("room for it")
         });

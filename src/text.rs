@@ -127,7 +127,11 @@ pub fn duration(ms: i64) -> String {
 pub fn wrapped(words: &str, indent: &str, width: usize) -> String {
     let mut text = String::new();
     let mut line = indent.to_owned();
-    for word in words.split_whitespace() {
+    let mut words = words.split_whitespace().peekable();
+    while let Some(word) = words.next() {
+        let unit = words.next_if(|next| is_unit_of(word, next));
+        let with_unit = unit.map(|unit| format!("{word} {unit}"));
+        let word = with_unit.as_deref().unwrap_or(word);
         let is_begun = indent.len() < line.len();
         if is_begun && width < line.chars().count() + 1 + word.chars().count() {
             text += &line;
@@ -139,6 +143,12 @@ pub fn wrapped(words: &str, indent: &str, width: usize) -> String {
         line += word;
     }
     text + &line + "\n"
+}
+
+/// Whether a word is the unit of the number before it: a line does not end between the two.
+fn is_unit_of(number: &str, word: &str) -> bool {
+    number.ends_with(|last: char| last.is_ascii_digit())
+        && matches!(word.trim_end_matches(['.', ',', ';', ':', ')']), "%" | "s")
 }
 
 #[cfg(test)]
@@ -197,5 +207,9 @@ mod tests {
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(plural(1, "gap", "gaps"), "1 gap");
         assert_eq!(wrapped("a bc  def g", "  ", 6), "  a bc\n  def\n  g\n");
+        // a number keeps its unit
+        assert_eq!(wrapped("(90.4 %).", "", 5), "(90.4 %).\n");
+        assert_eq!(wrapped("ab 718 s, s", "", 8), "ab\n718 s, s\n");
+        assert_eq!(wrapped("12 sea", "", 5), "12\nsea\n");
     }
 }

@@ -7,7 +7,7 @@
 
 use std::io::{self, Write};
 
-use twinstream::vault::xz::{Compress, Compressing, Hashed};
+use twinstream::vault::xz::{Compress, Compressing, Filling, Hashed};
 
 /// No check, as it stands in header and footer.
 const STREAM_FLAGS: [u8; 2] = [0, 0];
@@ -26,7 +26,12 @@ const BLOCK_HEADER_BYTES: u64 = 12;
 pub(super) struct Stored;
 
 impl Compress for Stored {
-    fn begin(&self, file: Hashed, _threads: u32) -> io::Result<Box<dyn Compressing>> {
+    fn begin(
+        &self,
+        file: Hashed,
+        _threads: u32,
+        _filling: Filling,
+    ) -> io::Result<Box<dyn Compressing>> {
         Ok(Box::new(Storing::begin(file)?))
     }
 }

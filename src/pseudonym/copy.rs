@@ -19,7 +19,7 @@ use crate::{
         manifest::{Manifest, ManifestError},
         posts::read::{self, Wanted},
         public::{DayFile, Public},
-        xz::{self, Effort, XzWriter},
+        xz::{self, Effort, Filling, XzWriter},
     },
     world::{
         disk::{self, Disk},
@@ -156,7 +156,8 @@ impl CopyJob<'_> {
             let (name, head) = (format!("{hour}_{what}.csv.xz"), columns.join(",") + "\n");
             let path = folder.join(&name);
             let write = || {
-                let mut to = XzWriter::create(self.disk, &path, &Effort::Balanced, 1)?;
+                let mut to =
+                    XzWriter::create(self.disk, &path, &Effort::Balanced, (1, Filling::Gradual))?;
                 to.write_all(head.as_bytes())?;
                 for row in &rows {
                     to.write_all(row)?;

@@ -41,7 +41,21 @@ pub enum Effort {
 /// How files of the vault become .xz files.
 pub trait Compress: fmt::Debug + Sync {
     /// Begins one.
-    fn begin(&self, file: Hashed, threads: u32) -> io::Result<Box<dyn Compressing>>;
+    fn begin(
+        &self,
+        file: Hashed,
+        threads: u32,
+        filling: Filling,
+    ) -> io::Result<Box<dyn Compressing>>;
+}
+
+/// When the content of a file comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filling {
+    /// While the hour is read.
+    Gradual,
+    /// All of it at the end, when nothing else is left to do: smaller blocks share it among the cores.
+    AtTheEnd,
 }
 
 /// A .xz file that takes content in.
@@ -62,14 +76,17 @@ struct Options {
 impl Effort {
     /// Text in many scripts wants 4 literal context bits and no position bits; the dictionary's cache misses are what costs
     /// time.
-    const fn options(self) -> Options {
+    const fn options(self, filling: Filling) -> Options {
         match self {
             Self::Balanced => Options {
                 preset: 6,
                 dict_bytes: 1 << 20,
-                nice: 26,
-                depth: 10,
-                block_bytes: 4 << 20,
+                nice: 28,
+                depth: 12,
+                block_bytes: match filling {
+                    Filling::Gradual => 8 << 20,
+                    Filling::AtTheEnd => 4 << 20,
+                },
             },
             Self::Fast => Options {
                 preset: 1,
@@ -90,8 +107,13 @@ impl Effort {
 }
 
 impl Compress for Effort {
-    fn begin(&self, file: Hashed, threads: u32) -> io::Result<Box<dyn Compressing>> {
-        let stream = self.options().encoder(threads)?;
+    fn begin(
+        &self,
+        file: Hashed,
+        threads: u32,
+        filling: Filling,
+    ) -> io::Result<Box<dyn Compressing>> {
+        let stream = self.options(filling).encoder(threads)?;
         Ok(Box::new(XzEncoder::new_stream(file, stream)))
     }
 }
@@ -262,11 +284,11 @@ impl XzWriter {
         disk: &dyn Disk,
         path: &Path,
         compress: &dyn Compress,
-        threads: u32,
+        (threads, filling): (u32, Filling),
     ) -> io::Result<Self> {
         let file = Hashed::create(disk, path)?;
         Ok(Self {
-            encoder: compress.begin(file, threads)?,
+            encoder: compress.begin(file, threads, filling)?,
             content: Digester::default(),
             marker: Marker::default(),
         })
@@ -491,7 +513,8 @@ mod tests {
         for effort in [Effort::Balanced, Effort::Fast] {
             let write = |threads| {
                 let path = folder.path().join(format!("{threads}.xz"));
-                let mut file = XzWriter::create(&RealDisk, &path, &effort, threads).unwrap();
+                let of = (threads, Filling::AtTheEnd);
+                let mut file = XzWriter::create(&RealDisk, &path, &effort, of).unwrap();
                 for piece in text
                     .as_bytes()
                     .chunks(1_000 * usize::try_from(threads).unwrap())
@@ -525,7 +548,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, content: &[u8]| {
             let path = folder.path().join(name);
-            let mut file = XzWriter::create(&RealDisk, &path, &Effort::Fast, 1).unwrap();
+            let of = (1, Filling::Gradual);
+            let mut file = XzWriter::create(&RealDisk, &path, &Effort::Fast, of).unwrap();
             file.write_all(content).unwrap();
             (file.finish(name.to_owned(), 0).unwrap(), path)
         };

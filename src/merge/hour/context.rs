@@ -12,7 +12,7 @@ use crate::{
         commit::{Commits, HourOfVault},
         deleted::Deleted,
         layout::FileKind,
-        xz::{Compress, Written, XzWriter},
+        xz::{Compress, Filling, Written, XzWriter},
     },
     world::error_at::At as _,
 };
@@ -98,7 +98,12 @@ impl HourContext<'_> {
         };
         let threads = u32::try_from(threads).unwrap_or(1);
         let disk = self.indexes.disk;
-        let file = XzWriter::create(disk, &path, self.compress, threads).at(&path)?;
+        let filling = if kind == FileKind::Users {
+            Filling::AtTheEnd
+        } else {
+            Filling::Gradual
+        };
+        let file = XzWriter::create(disk, &path, self.compress, (threads, filling)).at(&path)?;
         Ok(DataFile { path, kind, file })
     }
 }

@@ -136,7 +136,13 @@ fn fuzz_compressed_files() {
     let fuzz = Fuzz::new("compressed_files", 600)
         .seed(golden(&format!("{DAY}/2026-11-23_13_IDs.txt.xz")))
         .seed(golden(&format!("{DAY}/2026-11-23_13_tweets.csv.xz")));
-    let file = XzWriter::create(&disk_with(path, b""), path, &Effort::Fast, 1).unwrap();
+    let file = XzWriter::create(
+        &disk_with(path, b""),
+        path,
+        &Effort::Fast,
+        (1, xz::Filling::Gradual),
+    )
+    .unwrap();
     let written = file.finish("another".to_owned(), 0).unwrap();
     fuzz.run(|input| {
         let disk = disk_with(path, input);
