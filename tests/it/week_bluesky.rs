@@ -1172,8 +1172,8 @@ fn check_week(seed: u64, rate: Rate) -> Seen {
     let unsure = (world.sparse.iter()).rfind(|made_ms| **made_ms + 2_000 < world.gone.1);
     // its last event is in the second in which an instance saw it, by whose clock time was requested
     let seen_ms = |made_ms: i64| {
-        let seen = (world.instances.iter()).map(|one| one.seen_ms(world.relayed_ms(made_ms)));
-        seen.min().unwrap_or(made_ms).min(made_ms)
+        let times = (world.instances.iter()).map(|one| one.seen_ms(world.relayed_ms(made_ms)));
+        times.min().unwrap_or(made_ms).min(made_ms)
     };
     let unsure = unsure.map_or(0..0, |last_ms| {
         seen_ms(*last_ms) / 1_000..world.gone.1 / 1_000
