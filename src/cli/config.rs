@@ -283,7 +283,7 @@ fn lonely(settings: &Settings, there: &[&Server]) -> Vec<String> {
     } else if !single.is_empty() {
         let words = Partition::words(&single);
         notes.push(format!(
-            "note  only one server collects {words}: what it misses of them is lost"
+            "note  only one server collects {words}: what it misses there is lost"
         ));
     }
     notes

@@ -164,9 +164,18 @@ fn alarms(picture: &Snapshot) -> Markup {
             @for alarm in &picture.alarms {
                 div .alarm {
                     p { strong { (mail_texts::sentence(&alarm.what)) "." } " " span .soft { "Since " (shown_short(alarm.since, picture.now)) "." } }
-                    p { "What to do: " (alarm.todo) "." }
+                    p { "What to do: " (with_commands(&alarm.todo)) "." }
                 }
             }
+        }
+    }
+}
+
+/// A text in which commands stand between backticks.
+fn with_commands(text: &str) -> Markup {
+    html! {
+        @for (number, part) in text.split('`').enumerate() {
+            @if number % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
 }
@@ -494,6 +503,16 @@ mod tests {
         // two of the same look differ in their lightness, which the style sheet sees to
         let of = |look: Look| all_looks().filter(|(_, other)| *other == look).count();
         assert!(Look::ALL.into_iter().all(|look| of(look) <= 2));
+    }
+
+    #[test]
+    fn commands_look_like_commands() {
+        let shown = |text: &str| with_commands(text).into_string();
+        assert_eq!(
+            shown("run `a <b>`, then `c`"),
+            "run <code>a &lt;b&gt;</code>, then <code>c</code>"
+        );
+        assert_eq!(shown("look at the log"), "look at the log");
     }
 
     #[test]

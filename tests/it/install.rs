@@ -281,7 +281,7 @@ fn config_check_judges_a_token_as_collect_does_and_says_which_server_this_is() {
         "      server 1: 18 connections, for partitions 1-18",
         "      server 2: 10 connections, for partitions 2, 11-19",
         "note  no server collects partition 20",
-        "note  only one server collects partitions 1, 3-10, 19: what it misses of them is lost",
+        "note  only one server collects partitions 1, 3-10, 19: what it misses there is lost",
     ] {
         assert!(said.lines().any(|shown| shown == line), "{line}: {said}");
     }
