@@ -617,12 +617,17 @@ fn of_name<'a>(name: &SegmentName, spooled: &'a [SpoolSegment]) -> Option<&'a Sp
     place.ok().and_then(|place| spooled.get(place))
 }
 
-/// The inputs of a revision, including those of the former one that are gone.
-pub fn with_former(mut here: Inputs, former: &Inputs) -> Inputs {
+/// The inputs of a revision, including those of the former one that are gone. An events file that explained a hole and is here
+/// still belongs to the hour no longer if what came since lies nearer.
+pub fn with_former(mut here: Inputs, former: &Inputs, spooled: &[SpoolSegment]) -> Inputs {
     here.segments.extend(former.segments.iter().cloned());
     here.segments.sort();
     here.segments.dedup();
-    here.events.extend(former.events.iter().cloned());
+    let gone = former.events.iter().filter(|input| {
+        let found = of_name(&input.name, spooled);
+        found.is_none_or(|segment| segment.events_sha256 != input.sha256)
+    });
+    here.events.extend(gone.cloned());
     here.events.sort();
     here.events.dedup();
     here
@@ -840,6 +845,49 @@ mod tests {
     };
 
     const SETTLE_MS: i64 = 600_000;
+
+    /// While the end of the hour had not come, the next file of the server told what followed. Now it has come, and lies nearer.
+    #[test]
+    fn what_explained_a_hole_is_no_input_any_more_if_the_hole_is_filled() {
+        let of = |minutes: &[&str]| -> Vec<SpoolSegment> {
+            let lines = |minute: &str| {
+                let lines = [("23_13", 1)];
+                segment(
+                    "1",
+                    minute,
+                    if minute < "14:00" { &lines } else { &[] },
+                    minute,
+                )
+            };
+            minutes.iter().map(|minute| lines(minute)).collect()
+        };
+        let inputs_of = |all: &[SpoolSegment], events: &[&str]| {
+            let is_of = |segment: &SpoolSegment, of: &[&str]| {
+                of.iter().any(|minute| segment.minute.begin() == ms(minute))
+            };
+            let numbers = |of: &[&str]| (0..all.len()).filter(|n| is_of(&all[*n], of)).collect();
+            let candidate = Candidate {
+                hour: hour("23_13"),
+                segments: numbers(&["13:58"]),
+                events: numbers(events),
+            };
+            inputs(&candidate, all)
+        };
+        let former = inputs_of(&of(&["13:58", "14:56"]), &["13:58", "14:56"]);
+        let minutes = |inputs: &Inputs| -> Vec<String> {
+            let minute = |input: &EventsInput| input.name.minute.compact()[9..13].to_owned();
+            inputs.events.iter().map(minute).collect()
+        };
+        // raw data of the hour is gone, what explained the hole is still here
+        let spooled = of(&["13:59", "14:00", "14:56"]);
+        let here = inputs_of(&spooled, &["13:59", "14:00"]);
+        let found = with_former(here.clone(), &former, &spooled);
+        assert_eq!(minutes(&found), ["1358", "1359", "1400"]);
+        // where that is gone, too, nothing tells what it was
+        let spooled = of(&["13:59", "14:00"]);
+        let found = with_former(here, &former, &spooled);
+        assert_eq!(minutes(&found), ["1358", "1359", "1400", "1456"]);
+    }
 
     /// Machines whose lists of redactions had different lengths have taken different lines out of a segment. What one of
     /// them merged is known to the other by what it was as it was collected.

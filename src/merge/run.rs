@@ -427,7 +427,7 @@ impl MergeJob<'_> {
         DueHour {
             hour,
             inputs: match &former {
-                Some(former) => plan::with_former(inputs, &former.inputs),
+                Some(former) => plan::with_former(inputs, &former.inputs, &look.spooled),
                 None => inputs,
             },
             former,

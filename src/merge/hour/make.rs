@@ -131,6 +131,7 @@ impl HourContext<'_> {
             None => Remembered::default(),
         };
         all.add(timelines::read_all(&self.indexes, &due)?);
+        all.keep_inputs(&due.inputs);
         let HourTimelines {
             timelines,
             lags_ms,

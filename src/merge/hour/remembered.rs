@@ -4,7 +4,10 @@
 //!
 //! JSON, compressed with zstd, in base 64.
 
-use std::io::{self, Read as _};
+use std::{
+    collections::BTreeSet,
+    io::{self, Read as _},
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
@@ -12,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cover::{clock::Lag, evidence::EventsFile},
     segment::name::SegmentName,
+    vault::manifest::Inputs,
 };
 
 /// An hour of one leg has some 30 KB, one of 40 legs some megabytes.
@@ -36,6 +40,17 @@ impl Remembered {
         self.lags.extend(later.lags);
         self.lags.sort();
         self.lags.dedup();
+    }
+
+    /// Drops what is of no input.
+    pub fn keep_inputs(&mut self, inputs: &Inputs) {
+        let events = inputs.events.iter().map(|input| &input.name);
+        let events: BTreeSet<&SegmentName> = events.collect();
+        let segments = inputs.segments.iter().map(|input| &input.name);
+        let segments: BTreeSet<&SegmentName> = segments.collect();
+        self.files.retain(|file| events.contains(&file.name));
+        self.lags
+            .retain(|(name, _)| events.contains(name) || segments.contains(name));
     }
 
     /// As it is kept.
