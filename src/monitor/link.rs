@@ -492,11 +492,17 @@ mod tests {
         let clock_offset_ms = Some(-40);
         link.take(&event(20_100, EventKind::FirstLine { clock_offset_ms }));
         let stepped = |number, step_ms| EventKind::ClockStepped { number, step_ms };
+        let waiting = EventKind::Waiting {
+            wait_ms: Some(60_000),
+            why: WaitReason::Budget,
+        };
+        link.take(&event(94_000, waiting));
         link.take(&event(95_000, stepped(2, 5_000)));
         link.take(&event(93_000, stepped(3, -2_000)));
         assert_eq!(link.state, LinkState::Connected);
         assert_eq!(link.started, Some(UtcMs(13_000)));
         assert_eq!(link.since, Some(UtcMs(23_000)));
+        assert_eq!(link.waits_until, Some(UtcMs(157_000)));
         // a clock that was put forward is less behind the API's
         assert_eq!(link.clock_offset_ms, Some(-40 - 3_000));
         let now = |run, at| link.by_todays_clock(run, UtcMs(at)).0;

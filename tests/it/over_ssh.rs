@@ -304,6 +304,33 @@ fn with_a_restricted_key_only_what_the_primary_has_read_back_goes() {
 }
 
 /// A copy that is damaged after it was acknowledged, and is found so by a merge, is sent again before anything goes here.
+/// Its own folder was all that the key saw; now it sees the whole spool, and "/" is another folder than before.
+#[test]
+fn with_a_key_that_sees_more_than_before_it_goes_to_the_same_folder() {
+    if !sshd::can_ssh() {
+        return;
+    }
+    let site = Site::new(RESTRICTED);
+    site.receive(4);
+    site.seal(0, 5);
+    site.deliver(NOW, 0);
+    site.receive(0);
+    let spool = site.target();
+    site.sshd
+        .restrict(&RESTRICTED_TO_SPOOL.replace("{spool}", &spool.display().to_string()));
+    site.seal(1, 5);
+    site.deliver(NOW, 0);
+    assert_eq!(tree(&spool), tree(&site.spool()));
+    let mut folders: Vec<String> = (fs::read_dir(&spool).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| spool.join(name).is_dir() && !name.starts_with('.'))
+        .collect();
+    folders.sort();
+    assert_eq!(folders, ["2"], "nothing was made above it");
+    site.receive(0);
+    assert_eq!(site.acknowledged(), 6);
+}
+
 #[test]
 fn what_is_found_damaged_after_it_was_acknowledged_is_sent_again() {
     if !sshd::can_ssh() {
@@ -477,6 +504,9 @@ fn nothing_is_overwritten_and_what_is_another_file_there_never_goes_here() {
     let [other_size, other_bytes, good, other_events, other_seal] =
         [0, 1, 2, 3, 4].map(|minute| site.seal(minute, 5));
     let damaged = [5, 6].map(|minute| site.seal(minute, 5));
+    let torn = [7, 8].map(|minute| site.seal(minute, 5));
+    fs::remove_file(torn[0].paths(&site.spool()).segment).unwrap();
+    fs::remove_file(torn[1].paths(&site.spool()).events).unwrap();
     let there = |name: &SegmentName| name.paths(&site.target());
     fs::create_dir_all(there(&other_size).folder).unwrap();
     fs::write(there(&other_size).segment, "something else").unwrap();
@@ -499,9 +529,14 @@ fn nothing_is_overwritten_and_what_is_another_file_there_never_goes_here() {
     let conflicts = said.matches("with other content; it was not overwritten");
     assert_eq!(conflicts.count(), 3, "{said}");
     assert!(
-        said.contains("delivered 2 segments") && said.contains("5 failed"),
+        said.contains("delivered 2 segments") && said.contains("7 failed"),
         "{said}"
     );
+    // one of which a file is missing keeps no other from being sent
+    for name in &torn {
+        assert!(said.contains(&format!("{name}")), "{said}");
+        assert!(!there(name).seal.exists());
+    }
     assert_eq!(fs::read(there(&other_events).events).unwrap(), b"{}\n");
     assert_eq!(fs::read(there(&other_seal).seal).unwrap(), b"{}\n");
     let stay = [&other_events, &other_seal, &damaged[0], &damaged[1]];

@@ -70,6 +70,14 @@ fn certificate(publisher: &Publisher) -> String {
     fs::read_to_string(path).unwrap()
 }
 
+/// What a certificate says of its stamp, as it stands in the file.
+fn member_witness(statement: &Path) -> String {
+    let text = fs::read_to_string(statement).unwrap();
+    let begin = text.find("\"witness\"").unwrap();
+    let end = begin + text[begin..].find("\"doi\"").unwrap();
+    text[begin..end].to_owned()
+}
+
 #[test]
 fn the_ledger_is_stamped_once_a_day_and_openssl_confirms_it() {
     let (publisher, authority) = (publisher(), Authority::start(P256));
@@ -118,6 +126,7 @@ fn the_ledger_is_stamped_once_a_day_and_openssl_confirms_it() {
     assert!(code == 5 && is_told, "{said}");
     report().check(0, "witnessed now");
     assert!(certificate(&publisher).contains("Any change to a manifest of this day after"));
+    let stamped = member_witness(&statement);
     let (code, said) = verify(&vault, &[]);
     assert!(code == 0 && !said.contains("does not name yet"), "{said}");
     // late data: another revision, which this stamp does not cover
@@ -128,6 +137,18 @@ fn the_ledger_is_stamped_once_a_day_and_openssl_confirms_it() {
         .run(NOWHERE, "", &["report", DAY])
         .check(5, "no stamp of an authority");
     assert_eq!(verify(&vault, &[]).0, 0);
+    // whoever writes that stamp into the certificate claims too much, and that is not published
+    let own = fs::read_to_string(&statement).unwrap();
+    let claims = own.replacen(&member_witness(&statement), &stamped, 1);
+    assert_ne!(claims, own);
+    fs::write(&statement, claims).unwrap();
+    let osf = Osf::start("", &[]);
+    publisher
+        .publish(&osf, &[])
+        .check(1, "it is not what the manifests of its day say");
+    let is_statement = |path: &String| path.ends_with("_certificate.json");
+    assert!(!osf.files().keys().any(is_statement));
+    fs::write(&statement, own).unwrap();
     let real_time = |args: &[&str]| {
         let mut command = publisher.any_command(NOWHERE, &authority.config(), args);
         let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();

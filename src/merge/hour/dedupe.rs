@@ -479,6 +479,47 @@ mod tests {
         }
     }
 
+    /// It is gone, but what came of it shows that both servers were listening in its second.
+    #[test]
+    fn a_deleted_post_shows_its_second_of_every_server_that_had_a_copy() {
+        const REV: &str = "3mptbypluud2a";
+        let source = crate::source::BLUESKY.source;
+        let vault = tempfile::tempdir().unwrap();
+        let deleted = Deleted::read(&RealDisk, vault.path(), source.deletions()).unwrap();
+        let by = "at://did:plc:a/app.bsky.feed.post/3k\t3mptbypluud3a";
+        deleted.add([by.to_owned()].into()).unwrap();
+        let posted = crate::source::bluesky::tid::time(REV).unwrap();
+        // two endpoints number their events in ways of their own, so the copies differ
+        let lines = [700, 800].map(|behind_ms| {
+            format!(
+                r#"{{"did":"did:plc:a","time_us":{},"kind":"commit","commit":{{"rev":"{REV}","operation":"create","collection":"app.bsky.feed.post","rkey":"3k","record":{{}},"cid":"c"}}}}"#,
+                1_000 * posted.plus_ms(behind_ms).0
+            )
+        });
+        let mut records = source.records(false);
+        let copies = lines.iter().enumerate().map(|(server, line)| Copy {
+            retrieved_at: UtcMs(server.try_into().unwrap()),
+            lag_ms: 0,
+            server,
+            received: (line.as_bytes(), b""),
+            record: records.read(line.as_bytes(), None).unwrap(),
+            former: None,
+        });
+        let copies: Vec<Copy<'_>> = copies.collect();
+        let made = Made {
+            source,
+            names: &[],
+            part_of: &[0, 0],
+            connections: &[Vec::new(), Vec::new()],
+            columns: None,
+            deleted: &deleted,
+        };
+        let tally = dedupe(copies, &made, &mut *records, |_, _, _, _| ());
+        assert_eq!((tally.posts, tally.servers[1].deleted), (0, 1));
+        let second: BTreeSet<i64> = [posted.second()].into();
+        assert_eq!(tally.lost.of_servers(2), [second.clone(), second]);
+    }
+
     /// A copy as (which of three posts, server, time of arrival after them, name of the author).
     type Drawn = (usize, usize, i64, usize);
 
