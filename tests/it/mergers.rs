@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde_json::Value;
+use twinstream::{period::Hour, share::Share};
 
 use super::object_store::{LATEST, NOW, Servers, check_log, check_vault, data, minutes_of, put};
 
@@ -392,6 +393,38 @@ fn a_task_fetches_the_segments_of_its_share_and_what_else_its_hours_turn_out_to_
         assert!(said.contains("fetched"), "{said}");
         assert_eq!(known(&servers, merger), [names(&servers), BTreeSet::new()]);
     }
+}
+
+#[test]
+fn an_hour_waits_for_a_segment_that_was_left_and_cannot_be_fetched() {
+    const EARLY: &str = "2026-11-23T12:15:00Z";
+    let servers = Servers::with_vault();
+    for server in ["1", "2"] {
+        let begin = at("2026-11-23T12:10:00Z");
+        put(&minutes_of(begin, server), &servers.spool(server));
+        servers.check(server, EARLY, &["deliver"], 0);
+    }
+    let hour: Hour = "2026-11-23_12".parse().unwrap();
+    let shares = ["1/2", "2/2"];
+    let is_other = |share: &&&str| !share.parse::<Share>().unwrap().has(&hour);
+    let other = shares.iter().find(is_other).unwrap();
+    servers.check("m1", EARLY, &["merge", "--share", other], 4);
+    let [here, left] = known(&servers, "m1");
+    assert_eq!((here.len(), left), (0, names(&servers)));
+    let good = servers.store.objects();
+    let key = good.keys().find(|key| key.ends_with(".jsonl.zst")).unwrap();
+    servers.store.put(key, b"something else");
+    let said = servers.check("m1", NOW, &["merge"], 1);
+    assert!(
+        said.contains("1 segment of it cannot be fetched from the object store"),
+        "{said}"
+    );
+    let vault = servers.dir.path().join("m1/vault/2026-11-23");
+    let is_of_hour = |path: &Path| path.to_string_lossy().contains("2026-11-23_12_");
+    assert!(!files_below(&vault).iter().any(|path| is_of_hour(path)));
+    servers.store.put(key, &good[key]);
+    servers.check("m1", NOW, &["merge"], 0);
+    assert_eq!(check_vault(&servers)["2026-11-23_12"], 1);
 }
 
 /// The segments in the store.
