@@ -17,6 +17,7 @@ use crate::{
         job::{MergeError, MergeJob, Step},
         outcome::MergeOutcome,
         preview::Plan,
+        unfetched::StaysOut,
     },
     period::Hour,
     place::{
@@ -195,7 +196,14 @@ pub(super) fn with<T>(
     vault.follow_list(source).map_err(list_failure)?;
     let folder = store::merger_dir(&settings.data_dir);
     let own = own_spool(setup, &folder, Asks::Make)?;
-    let fetch = merging::fetch(setup, (&own, share), spool)?;
+    let needs = match share {
+        Some(share) => {
+            let list = Redactions::read(&RealDisk, &copy, source).map_err(list_failure)?;
+            Some((share, StaysOut::of(&list, source)))
+        }
+        None => None,
+    };
+    let fetch = merging::fetch(setup, (&own, needs), spool)?;
     let received = merging::receive(setup, &own);
     let servers = collectors(settings.servers.iter());
     let bring = |names: &BTreeSet<SegmentName>| fetch.bring((setup, &own), names);

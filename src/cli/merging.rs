@@ -23,7 +23,7 @@ use crate::{
         hour::units::UNIT_BYTES,
         job::{MergeError, MergeJob},
         outcome::MergeOutcome,
-        unfetched::OwnHours,
+        unfetched::{OwnHours, StaysOut},
     },
     period::Hour,
     place::{
@@ -178,7 +178,7 @@ impl Fetch {
 /// Fetches into a spool what servers have delivered to the object store; of a share of the hours, what it needs.
 pub(super) fn fetch(
     setup: &Setup,
-    (spool, share): (&Spool, Option<Share>),
+    (spool, share): (&Spool, Option<(Share, StaysOut)>),
     address: &Address,
 ) -> Result<Fetch, Failure> {
     let settings = &setup.settings;
@@ -194,10 +194,11 @@ pub(super) fn fetch(
         servers: settings.ids_of(|one| matches!(one.deliver_to, Some(Target::Store(_)))),
         store: Box::new(store),
     };
-    let own = share.map(|share| OwnHours {
+    let own = share.map(|(share, out)| OwnHours {
         zone: &settings.merge.timezone,
         stream: setup.stream().word,
         share,
+        out,
     });
     let label = own.as_ref().map(OwnHours::label);
     let needs = |name: &SegmentName, seal: &Seal, index: &[u8]| {

@@ -6,16 +6,24 @@
 //! An index is used only if the same version of the program made it of just the files that the seal names: another version may
 //! count lines to other minutes. Whoever cannot use it fetches the segment. Segments with rejected lines are fetched by everybody,
 //! since no line says to which hour these belong, and one without lines by the task that has the hour of its minute: each segment
-//! is needed by somebody, who deletes it in the end.
+//! is needed by somebody, who deletes it in the end. What may hold a post that is to stay out is everybody's, too: without the post
+//! it is another segment, and tells other things of its run.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::index::{Index, Indexes};
+use super::{
+    index::{Index, Indexes},
+    runs::RunKey,
+};
 use crate::{
-    period::Zone,
+    period::{Minute, UtcMs, Zone},
     place::segments::INDEX_BYTES_MAX,
     segment::{line::PROGRAM, name::SegmentName, seal::Seal},
     share::Share,
+    source::Source,
+    vault::redactions::Redactions,
 };
 
 /// `….index.json`
@@ -58,16 +66,50 @@ pub struct OwnHours<'a> {
     pub stream: &'a str,
     /// The task's share.
     pub share: Share,
+    /// What is to stay out.
+    pub out: StaysOut,
+}
+
+/// Where the posts on the list of redactions may be.
+#[derive(Debug, Default)]
+pub struct StaysOut {
+    /// How long the list is.
+    len: usize,
+    minutes: BTreeSet<Minute>,
+    /// All posts of some accounts: no index tells whose posts a segment has.
+    has_authors: bool,
+}
+
+impl StaysOut {
+    /// What a list says.
+    pub fn of(list: &Redactions, source: &dyn Source) -> Self {
+        let keys = list.since(0).into_iter();
+        let minutes = keys.filter_map(|(key, _)| source.time(&key).map(UtcMs::minute));
+        Self {
+            len: list.len(),
+            minutes: minutes.collect(),
+            has_authors: list.has_authors_since(0),
+        }
+    }
+
+    fn may_be_in(&self, index: &Index) -> bool {
+        self.has_authors
+            || index.runs.iter().any(|run| match run.key {
+                RunKey::Minute(minute) => self.minutes.contains(&minute),
+                RunKey::Old(_) | RunKey::Rejected => 0 < self.len,
+            })
+    }
 }
 
 impl OwnHours<'_> {
     /// All that it depends on which segments are needed.
     pub fn label(&self) -> String {
         format!(
-            "{} of {} in {}, by {PROGRAM}",
+            "{} of {} in {} without {}, by {PROGRAM}",
             self.share,
             self.stream,
-            self.zone.name()
+            self.zone.name(),
+            self.out.len
         )
     }
 
@@ -76,6 +118,9 @@ impl OwnHours<'_> {
         let Some(index) = read(index, seal).filter(|_| name.stream == self.stream) else {
             return true;
         };
+        if self.out.may_be_in(&index) {
+            return true;
+        }
         let hours = index.hours(self.zone);
         if hours.is_empty() {
             let hour = self.zone.hour_of(name.minute.begin());
@@ -177,6 +222,7 @@ mod tests {
                     zone: &zone,
                     stream: "sample",
                     share,
+                    out: StaysOut::default(),
                 };
                 hours.need(&seal.name(), &seal, delivered.to_string().as_bytes())
             };
@@ -223,9 +269,37 @@ mod tests {
             zone: &zone,
             stream: "sample10",
             share,
+            out: StaysOut::default(),
         };
         let bytes = delivered(&[of(other)], &[]).to_string();
         assert!(foreign.need(&seal().name(), &seal(), bytes.as_bytes()));
+    }
+
+    /// A post of that minute, of another one, or all of an account.
+    #[test]
+    fn what_may_hold_a_post_that_is_to_stay_out_is_needed() {
+        let zone = Zone::named("UTC").unwrap();
+        let share: Share = "1/2".parse().unwrap();
+        let (own, other) = hours(share);
+        let bytes = delivered(&[RunKey::Minute(other)], &[]).to_string();
+        for (minutes, has_authors, is_needed) in [
+            (&[other][..], false, true),
+            (&[own], false, false),
+            (&[], true, true),
+        ] {
+            let hours = OwnHours {
+                zone: &zone,
+                stream: "sample",
+                share,
+                out: StaysOut {
+                    len: 1,
+                    minutes: minutes.iter().copied().collect(),
+                    has_authors,
+                },
+            };
+            let found = hours.need(&seal().name(), &seal(), bytes.as_bytes());
+            assert_eq!(found, is_needed, "{minutes:?}, {has_authors}");
+        }
     }
 
     /// After another choice, what was left is looked at again.
@@ -238,6 +312,7 @@ mod tests {
                 zone,
                 stream,
                 share,
+                out: StaysOut::default(),
             }
             .label()
         };
@@ -248,7 +323,7 @@ mod tests {
             label(&berlin, "sample", "1/2"),
             label(&utc, "sample10", "1/2"),
         ];
-        let different: std::collections::BTreeSet<&String> = labels.iter().collect();
+        let different: BTreeSet<&String> = labels.iter().collect();
         assert_eq!(different.len(), labels.len());
     }
 }

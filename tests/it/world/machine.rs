@@ -21,7 +21,7 @@ use twinstream::{
         index::Indexes,
         job::MergeJob,
         outcome::MergeOutcome,
-        unfetched::{self, OwnHours},
+        unfetched::{self, OwnHours, StaysOut},
     },
     period::{Hour, UtcMs},
     place::{
@@ -237,10 +237,12 @@ impl Merger {
             Task::Merge(_, share) => *share,
             _ => None,
         };
+        let list = Redactions::read(disk, &copy, source).map_err(told)?;
         let hours = share.map(|share| OwnHours {
             zone: &archive.settings.timezone,
             stream: archive.stream.word,
             share,
+            out: StaysOut::of(&list, source),
         });
         let label = hours.as_ref().map(OwnHours::label);
         let needs = |name: &SegmentName, seal: &Seal, index: &[u8]| {
